@@ -1,0 +1,25 @@
+"""Names that never change: where things lie and what the classes are called."""
+
+from pathlib import Path
+
+PROJECT_DIR = Path(__file__).resolve().parent
+CONFIG_FILE = PROJECT_DIR / "config.json"
+ARTIFACTS_DIR = PROJECT_DIR / "artifacts"
+
+# Files of one run, inside the artifacts folder.
+CHECKPOINT_NAME = "model.pt"
+HISTORY_NAME = "history.json"
+HISTORY_PLOT_NAME = "history.png"
+METRICS_NAME = "metrics.json"
+ATTENTION_PLOT_NAME = "attention.png"
+SAMPLES_PLOT_NAME = "samples.png"
+
+LABEL_NAMES = ("normal", "anomalous")  # LABEL_NAMES[label]; anomalous is the positive class
+NORMAL, ANOMALOUS = 0, 1
+
+# A small LSTM gains nothing from more threads and loses much where cores are busy or many.
+NUM_THREADS = 1
+
+# Colours that stay apart in grey and for colour-blind readers (Okabe and Ito's palette).
+LINE_COLORS = ("#0072B2", "#D55E00")
+FLAT_COLOR = "#E69F00"

@@ -1,0 +1,186 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from constants import CONFIG_FILE, PROJECT_DIR
+from data_utils import (
+    check_config, flatten_segment, generate_series, load_config, segment_mask, sine_wave, whole_file, write_json,
+)
+
+
+@pytest.fixture
+def config():
+    return load_config()
+
+
+def test_sine_wave_at_points_known_in_closed_form():
+    time = np.array([0, np.pi / 4, np.pi / 2, np.pi])
+    wave = sine_wave(time, frequency=2, amplitude=3)
+    np.testing.assert_allclose(wave, [0, 3, 0, 0], atol=1e-12)
+    assert wave.dtype == np.float64
+    np.testing.assert_allclose(sine_wave(time, 1, 2, phase=np.pi / 2), [2, np.sqrt(2), 0, -2], atol=1e-12)
+
+
+def test_sine_wave_of_many_series_is_each_of_them():
+    time = np.linspace(0, 2 * np.pi, 7)
+    frequency, amplitude, phase = np.array([[1.0], [2.5]]), np.array([[3.0], [4.0]]), np.array([[0.0], [0.3]])
+    both = sine_wave(time, frequency, amplitude, phase)
+    for i in range(2):
+        np.testing.assert_array_equal(both[i], sine_wave(time, frequency[i], amplitude[i], phase[i]))
+
+
+def test_flatten_segment_holds_the_first_value_and_nothing_else_changes():
+    wave = np.array([5.0, 6, 7, 8, 9])
+    np.testing.assert_array_equal(flatten_segment(wave, 1, 3), [5, 6, 6, 6, 9])
+    np.testing.assert_array_equal(wave, [5, 6, 7, 8, 9])
+
+
+def test_flatten_segment_is_cut_at_the_end():
+    np.testing.assert_array_equal(flatten_segment(np.arange(5.0), 3, 10), [0, 1, 2, 3, 3])
+    np.testing.assert_array_equal(segment_mask(5, 3, 10), [0, 0, 0, 1, 1])
+
+
+def test_flatten_segment_of_many_series():
+    waves = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+    expected = [[1, 1, 1, 4], [5, 6, 7, 7]]
+    np.testing.assert_array_equal(flatten_segment(waves, np.array([0, 2]), np.array([3, 2])), expected)
+
+
+@pytest.mark.parametrize("start, length", [(-1, 2), (5, 2), (0, 0), (2, -1)])
+def test_flatten_segment_refuses_what_is_no_segment(start, length):
+    with pytest.raises(ValueError):
+        flatten_segment(np.arange(5.0), start, length)
+
+
+def test_generated_series_stay_in_their_ranges(config):
+    data = config["data"]
+    labels = np.repeat([0, 1], 300)
+    series, mask = generate_series(data, labels)
+    assert series.shape == mask.shape == (600, 500) and series.dtype == np.float32
+    assert not mask[:300].any()
+    peaks = np.abs(series[:300]).max(axis=1)  # a cycle or more: the peak is the amplitude
+    assert 0.99 < peaks.min() < 1.2 and 9.8 < peaks.max() <= 10
+    # sin(f t) is zero at t = kπ / f: inside 0 to 2π, with f from 1 to 4, for k = 1 .. 2 to 7.
+    crossings = (np.diff(np.sign(series[:300, 1:]), axis=1) != 0).sum(axis=1)
+    assert crossings.min() == 2 and crossings.max() == 7
+    for row, flat in zip(series[300:], mask[300:]):
+        steps = np.flatnonzero(flat)
+        assert np.array_equal(steps, np.arange(steps[0], steps[-1] + 1))  # one segment
+        assert steps[0] <= 450 and 50 <= len(steps) <= 250
+        assert np.all(row[steps] == row[steps[0]])
+
+
+def test_noise_is_added_to_the_same_waves_and_scales_with_the_amplitude(config):
+    labels = np.repeat([0, 1], 200)
+    clean, mask = generate_series(config["data"], labels)
+    noisy, noisy_mask = generate_series(config["data"] | {"noise": 0.05}, labels)
+    np.testing.assert_array_equal(mask, noisy_mask)
+    amplitude = np.abs(clean[:200]).max(axis=1)
+    ratio = (noisy - clean)[:200].std(axis=1) / amplitude
+    assert abs(ratio.mean() - 0.05) < 0.001
+    assert np.all(np.abs(ratio - 0.05) < 0.01)
+
+
+def test_phase_shifts_the_wave(config):
+    labels = np.zeros(100, dtype=int)
+    series, _ = generate_series(config["data"] | {"phase": [np.pi / 2, np.pi / 2]}, labels)
+    np.testing.assert_allclose(series[:, 0], np.abs(series).max(axis=1), rtol=1e-6)  # a cosine starts at its peak
+
+
+def test_same_seed_same_data_other_seed_other_data(config):
+    labels = np.repeat([0, 1], 20)
+    first, _ = generate_series(config["data"], labels)
+    again, _ = generate_series(config["data"], labels)
+    other, _ = generate_series(config["data"] | {"seed": 1}, labels)
+    np.testing.assert_array_equal(first, again)
+    assert not np.any(np.all(first == other, axis=1))
+
+
+@pytest.mark.parametrize("path", [CONFIG_FILE, *sorted((PROJECT_DIR / "configs").glob("*.json"))], ids=lambda p: p.name)
+def test_every_config_of_the_repository_is_valid(path):
+    assert set(load_config(path)) == {"data", "model", "training"}
+
+
+def test_overrides_are_read_as_json_and_the_last_one_wins():
+    config = load_config(overrides=["data.noise=0.5", 'model.scores_from="uniform"', "data.noise=0.02"])
+    assert config["data"]["noise"] == 0.02
+    assert config["model"]["scores_from"] == "uniform"
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("data.noise", "section.key=value"),
+        ("noise=1", "section.key=value"),
+        ("data.noise=much", "not JSON"),
+        ("data.nois=1", "did you mean 'noise'"),
+        ("dat.noise=1", "did you mean 'data'"),
+        ("data.noise=-1", "data.noise must be a number from 0"),
+        ("data.noise=NaN", "data.noise"),
+        ("data.noise=1e400", "data.noise"),
+        ("data.noise=true", "data.noise"),
+        ("data.noise=[0, 1]", "data.noise"),
+        ("data.seed=-1", "data.seed must be an integer of at least 0"),
+        ("data.seed=1.0", "data.seed"),
+        ("data.frequency=[4, 1]", "data.frequency must be [min, max]"),
+        ("data.frequency=[4]", "data.frequency"),
+        ("data.frequency=2", "data.frequency"),
+        ("data.normal_ratio=1", "data.normal_ratio"),
+        ("data.flat_location=[0, 1]", "at least 2 must remain"),
+        ("data.flat_length=[0.001, 1]", "at least 2 must remain"),
+        ("model.patch_length=7", "model.patch_length must divide"),
+        ("model.patch_length=500", "into two or more patches"),
+        ("model.standardize=1", "model.standardize must be one of false, true"),
+        ('model.scores_from="tokens"', '"token_and_state"'),
+        ("training.learning_rate=0", "training.learning_rate"),
+        ("training.batch_size=0", "training.batch_size"),
+    ],
+)
+def test_bad_settings_are_named(override, message):
+    with pytest.raises(ValueError) as error:
+        load_config(overrides=[override])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"data": \n 1,}', "line 2, column 4"),
+        ("[]", "object"),
+        ('{"data": {}, "data": {}}', "'data' stands there twice"),
+        ("\xff", "not JSON"),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_config(path)
+
+
+def test_config_files_that_cannot_be_read(tmp_path):
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(ValueError, match="cannot read the config"):
+            load_config(path)
+
+
+def test_missing_keys_are_named(config):
+    for section in config:
+        for key in config[section]:
+            lacking = copy.deepcopy(config)
+            del lacking[section][key]
+            with pytest.raises(ValueError, match=f"'{section}' of the config lacks the key '{key}'"):
+                check_config(lacking)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new folder" / "result.json"
+    write_json(path, {"run": 1})
+    with pytest.raises(RuntimeError):
+        with whole_file(path) as temporary:
+            temporary.write_text("half a res")
+            raise RuntimeError
+    assert json.loads(path.read_text()) == {"run": 1}
+    assert list(path.parent.iterdir()) == [path]
