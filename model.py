@@ -1,0 +1,300 @@
+"""The BiLSTM-attention classifier, its early-stopping trainer and its checkpoint."""
+
+import copy
+import math
+import pickle
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from data_utils import check_config, whole_file
+
+# ---------------------------------------------------------------- model
+
+
+class AttentionClassifier(nn.Module):
+    """Is there a flat segment in the series, and where did the network look?
+
+    Additive attention (Bahdanau et al. 2015) over the hidden states of a bidirectional LSTM
+    (Hochreiter & Schmidhuber 1997), as in Zhou et al. 2016, on patches (Nie et al. 2023).
+
+    Parameters
+    ----------
+    patch_length : time steps per token; 1 is one token per step.
+    standardize : whether each series is brought to mean 0 and standard deviation 1.
+    difference_channel : whether a token also holds the slope of each of its steps.
+    hidden_size : hidden units of the LSTM, per direction.
+    forget_bias : added to the forget gates' initial bias; below 0 the memory starts short.
+    scores_from : what the scores see: "state", "token_and_state", or nothing ("uniform").
+    attention_size : hidden units of the network that computes the scores.
+    zero_init_classifier : whether every series starts at probability 0.5.
+    """
+
+    def __init__(
+        self, patch_length, standardize, difference_channel, hidden_size,
+        forget_bias, scores_from, attention_size, zero_init_classifier,
+    ):
+        super().__init__()
+        self.patch_length = patch_length
+        self.standardize = standardize
+        self.difference_channel = difference_channel
+        self.scores_from = scores_from
+
+        token_size = patch_length * (2 if difference_channel else 1)
+        state_size = 2 * hidden_size
+        self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
+        score_input_size = {"state": state_size, "token_and_state": token_size + state_size, "uniform": None}[scores_from]
+        if score_input_size:
+            self.score = nn.Sequential(
+                nn.Linear(score_input_size, attention_size), nn.Tanh(), nn.Linear(attention_size, 1)
+            )
+        self.classifier = nn.Linear(state_size, 1)
+
+        with torch.no_grad():
+            for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
+                bias[hidden_size : 2 * hidden_size] += forget_bias  # PyTorch's order: input, forget, cell, output
+            if zero_init_classifier:
+                self.classifier.weight.zero_()
+                self.classifier.bias.zero_()
+
+    def forward(self, series):
+        """Series (B, T) -> logits (B,) and attention (B, T), each row of which sums to 1."""
+        tokens = self.tokenize(series)  # (B, N, F): N = T / patch_length tokens of F features
+        states, _ = self.lstm(tokens)  # (B, N, 2H)
+        scores = self.attention_scores(tokens, states)  # (B, N)
+        weights = scores.softmax(dim=1)  # (B, N)
+        context = (weights.unsqueeze(2) * states).sum(dim=1)  # (B, 2H)
+        logits = self.classifier(context).squeeze(1)  # (B,)
+        # The steps of a token share its weight.
+        attention = weights.repeat_interleave(self.patch_length, dim=1) / self.patch_length  # (B, T)
+        return logits, attention
+
+    def attention_scores(self, tokens, states):
+        """How much each token matters, before the softmax: (B, N)."""
+        if self.scores_from == "uniform":
+            return states.new_zeros(states.shape[:2])
+        if self.scores_from == "token_and_state":
+            states = torch.cat([tokens, states], dim=2)
+        return self.score(states).squeeze(2)
+
+    def tokenize(self, series):
+        """Series (B, T) -> tokens (B, N, F): the values of a patch, then their slopes."""
+        if self.standardize:
+            series = standardize(series)
+        patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, N, patch_length)
+        if self.difference_channel:
+            slopes = clipped_difference(series, lag=self.patch_length)
+            patches.append(slopes.unflatten(1, (-1, self.patch_length)))
+        return torch.cat(patches, dim=2)
+
+    def predict(self, series, batch_size=256):
+        """Classify raw series, batch by batch.
+
+        Parameters
+        ----------
+        series : array-like (N, T), or (T,) for one.
+        batch_size : series per forward pass; the result does not depend on it.
+
+        Returns
+        -------
+        probability : array (N,), of being anomalous
+        attention : array (N, T)
+
+        Raises
+        ------
+        ValueError : wrong number of dimensions, no series, not numbers, NaN or infinity, or
+            not two or more whole patches.
+        """
+        series = np.atleast_2d(np.asarray(series))
+        if series.dtype.kind not in "iufb":
+            raise ValueError(f"series must hold real numbers, got dtype {series.dtype}")
+        if series.ndim != 2 or series.size == 0:
+            raise ValueError(f"series must have the shape (N, T) or (T,), got {series.shape}")
+        patches, rest = divmod(series.shape[1], self.patch_length)
+        if rest or patches < 2:
+            raise ValueError(f"series must hold two or more patches of {self.patch_length} steps, got {series.shape[1]} steps")
+
+        probability = np.empty(len(series), dtype=np.float32)
+        attention = np.empty(series.shape, dtype=np.float32)
+        was_training = self.training
+        self.eval()
+        with torch.inference_mode():
+            for first in range(0, len(series), batch_size):
+                rows = slice(first, first + batch_size)
+                batch = torch.from_numpy(series[rows].astype(np.float32))
+                finite = batch.isfinite().all(dim=1)
+                if not finite.all():
+                    raise ValueError(f"series {first + int(finite.int().argmin())} holds NaN or infinity")
+                logits, weights = self(batch)
+                probability[rows] = logits.sigmoid().numpy()
+                attention[rows] = weights.numpy()
+        self.train(was_training)
+        return probability, attention
+
+
+def standardize(series):
+    """Bring each series (B, T) to mean 0 and standard deviation 1; a constant one becomes 0."""
+    # In double precision, so that the squares of tiny and huge values stay in range;
+    # from the first value, so that a constant is exactly 0.
+    shifted = series.double() - series[:, :1].double()
+    centered = shifted - shifted.mean(dim=1, keepdim=True)
+    return (centered / _nonzero(shifted.std(dim=1, keepdim=True))).float()
+
+
+CLIP = 1.25  # mean changes: a sine wave's steepest slope is π/2 of its mean slope
+
+
+def clipped_difference(series, lag):
+    """Slope at each step of series (B, T): the change over `lag` steps around it.
+
+    A lag of 1 is the first difference. A longer one sees the wave move when there is noise.
+    In units of the series' mean change, clipped: where the flat segment ends the wave jumps;
+    unclipped, this jump would be the loudest event of the series and draw the attention.
+    """
+    change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
+    change = F.pad(change.unsqueeze(1), ((lag + 1) // 2, lag // 2), mode="replicate").squeeze(1)
+    return (change / _nonzero(change.abs().mean(dim=1, keepdim=True))).clamp(-CLIP, CLIP)
+
+
+def _nonzero(scale):
+    return scale.clamp_min(torch.finfo(scale.dtype).tiny)
+
+
+# ---------------------------------------------------------------- training
+
+
+class Trainer:
+    """Adam on binary cross-entropy, stopped early; knows nothing of the model but its forward.
+
+    Parameters
+    ----------
+    model : module with forward(series) -> (logits, attention).
+    batch_size, max_epochs, learning_rate : as usual.
+    patience : epochs without a lower validation loss after which training stops.
+    schedule : "constant", or "one_cycle" (Smith & Topin 2019): the learning rate rises to
+        `learning_rate` and falls to almost 0 over `max_epochs`.
+    seed : of the order of the training series.
+    """
+
+    def __init__(self, model, batch_size, max_epochs, patience, learning_rate, schedule, seed):
+        self.model = model
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.seed = seed
+
+    def fit(self, train_set, val_set, on_epoch=None):
+        """Train, then give the model back its weights of the lowest validation loss.
+
+        Parameters
+        ----------
+        train_set, val_set : datasets of (series (T,), label ()).
+        on_epoch : called after each epoch with the history so far.
+
+        Returns
+        -------
+        dict : lists with one entry per epoch `train_loss`, `val_loss`, `val_accuracy`,
+            `seconds`; then `best_epoch` (from 1), `total_seconds` and `interrupted`.
+
+        Raises
+        ------
+        ValueError : the loss is no longer a number.
+        KeyboardInterrupt : Ctrl-C before the first epoch is done; later it ends the training.
+        """
+        loader = DataLoader(
+            train_set, self.batch_size, shuffle=True, generator=torch.Generator().manual_seed(self.seed)
+        )
+        val_loader = DataLoader(val_set, batch_size=256)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
+        if self.schedule == "one_cycle":
+            steps = self.max_epochs * len(loader)
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps)
+        else:
+            scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+
+        history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
+        history |= {"best_epoch": 0, "total_seconds": 0.0, "interrupted": False}
+        best_loss, best_weights = math.inf, None
+        try:
+            for epoch in range(1, self.max_epochs + 1):
+                started = time.perf_counter()
+                train_loss = self._train_epoch(loader, optimizer, scheduler)
+                val_loss, val_accuracy = self._validate(val_loader)
+                if not math.isfinite(train_loss + val_loss):
+                    raise ValueError(f"the loss is no longer a number in epoch {epoch}: lower training.learning_rate")
+                if val_loss < best_loss:
+                    best_loss, best_weights = val_loss, copy.deepcopy(self.model.state_dict())
+                    history["best_epoch"] = epoch
+                history["train_loss"].append(train_loss)
+                history["val_loss"].append(val_loss)
+                history["val_accuracy"].append(val_accuracy)
+                history["seconds"].append(time.perf_counter() - started)
+                history["total_seconds"] += history["seconds"][-1]
+                if on_epoch:
+                    on_epoch(history)
+                if epoch - history["best_epoch"] >= self.patience:
+                    break
+        except KeyboardInterrupt:
+            if best_weights is None:
+                raise
+            history["interrupted"] = True
+        self.model.load_state_dict(best_weights)
+        return history
+
+    def _train_epoch(self, loader, optimizer, scheduler):
+        self.model.train()
+        total = 0.0
+        for series, labels in loader:
+            logits, _ = self.model(series)
+            loss = F.binary_cross_entropy_with_logits(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            total += loss.item() * len(labels)
+        return total / len(loader.dataset)
+
+    @torch.no_grad()
+    def _validate(self, loader):
+        self.model.eval()
+        loss, correct = 0.0, 0
+        for series, labels in loader:
+            logits, _ = self.model(series)
+            loss += F.binary_cross_entropy_with_logits(logits, labels, reduction="sum").item()
+            correct += ((logits > 0) == (labels > 0.5)).sum().item()
+        return loss / len(loader.dataset), correct / len(loader.dataset)
+
+
+# ---------------------------------------------------------------- checkpoint
+
+
+def save_checkpoint(path, model, config):
+    """Write the weights and the whole config, whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save({"config": config, "weights": model.state_dict()}, temporary)
+
+
+def load_checkpoint(path):
+    """Return (model, config) of a checkpoint; no code in the file is run.
+
+    Raises
+    ------
+    ValueError : there is no such file, or it is no checkpoint of this project.
+    """
+    try:
+        # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
+        checkpoint = torch.load(path, weights_only=True)
+        config = check_config(checkpoint["config"])
+        model = AttentionClassifier(**config["model"])
+        model.load_state_dict(checkpoint["weights"])
+    except FileNotFoundError as error:
+        raise ValueError(f"no checkpoint {path}: run train.py first") from error
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is no checkpoint of this project, or damaged: run train.py again") from error
+    return model, config

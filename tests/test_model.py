@@ -1,0 +1,316 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from data import SineWaveTorchDataset, make_splits
+from data_utils import load_config
+from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
+
+SCORES = ("state", "token_and_state", "uniform")
+
+
+def make_model(seed=0, **changes):
+    torch.manual_seed(seed)
+    model = AttentionClassifier(**load_config()["model"] | changes)
+    with torch.no_grad():  # away from the special start, so that every part matters
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture(scope="module")
+def waves():
+    return make_splits(load_config(overrides=["data.dataset_size=200"])["data"]).train.series
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_by_hand(tokens, w_ih, w_hh, b_ih, b_hh):
+    """One direction over tokens (N, F), gate by gate."""
+    size = w_hh.shape[1]
+    hidden, cell, states = np.zeros(size), np.zeros(size), []
+    for token in tokens:
+        gates = w_ih @ token + b_ih + w_hh @ hidden + b_hh
+        i, f, g, o = (gates[k * size : (k + 1) * size] for k in range(4))
+        cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
+        hidden = sigmoid(o) * np.tanh(cell)
+        states.append(hidden)
+    return np.array(states)
+
+
+@pytest.mark.parametrize("scores_from", SCORES)
+def test_forward_equals_the_same_steps_by_hand(scores_from):
+    model = make_model(patch_length=3, hidden_size=2, attention_size=3, scores_from=scores_from)
+    series = np.array([0.0, 1, 3, 2, 2, 2, 5, 4, 1, -1, 0, 2])
+    w = {name: value.double().numpy() for name, value in model.state_dict().items()}
+
+    z = (series - series.mean()) / series.std(ddof=1)
+    change = z[3:] - z[:-3]  # 9 of them, centred on steps 2 .. 10
+    slope = np.concatenate([[change[0]] * 2, change, [change[-1]]])
+    slope = np.clip(slope / np.abs(slope).mean(), -1.25, 1.25)
+    tokens = np.hstack([z.reshape(4, 3), slope.reshape(4, 3)])
+
+    names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+    forward = lstm_by_hand(tokens, *(w[f"lstm.{name}"] for name in names))
+    backward = lstm_by_hand(tokens[::-1], *(w[f"lstm.{name}_reverse"] for name in names))[::-1]
+    states = np.hstack([forward, backward])
+    if scores_from == "uniform":
+        scores = np.zeros(4)
+    else:
+        seen = states if scores_from == "state" else np.hstack([tokens, states])
+        hidden = np.tanh(seen @ w["score.0.weight"].T + w["score.0.bias"])
+        scores = hidden @ w["score.2.weight"][0] + w["score.2.bias"]
+    weights = np.exp(scores) / np.exp(scores).sum()
+    logit = weights @ states @ w["classifier.weight"][0] + w["classifier.bias"][0]
+
+    logits, attention = model(torch.tensor(series, dtype=torch.float32)[None])
+    assert logits.item() == pytest.approx(logit, abs=1e-5)
+    np.testing.assert_allclose(attention[0].detach(), np.repeat(weights / 3, 3), atol=1e-6)
+
+
+def test_plain_tokens_are_the_raw_values():
+    model = make_model(patch_length=1, standardize=False, difference_channel=False)
+    series = torch.tensor([[3.0, -7, 100]])
+    assert torch.equal(model.tokenize(series), series.unsqueeze(2))
+
+
+def test_difference_over_one_step_is_the_first_difference():
+    model = make_model(patch_length=1, standardize=False)
+    slopes = model.tokenize(torch.tensor([[0.0, 1, 0, 1, 2, 1]]))[0, :, 1]
+    assert slopes.tolist() == [1, 1, -1, 1, 1, -1]  # the first step has none of its own: its neighbour's
+
+
+@pytest.mark.parametrize("scores_from", SCORES)
+@pytest.mark.parametrize("patch_length", [1, 5, 10])
+def test_attention_is_a_distribution_over_time_steps(waves, scores_from, patch_length):
+    model = make_model(scores_from=scores_from, patch_length=patch_length)
+    _, attention = model.predict(waves)
+    assert attention.shape == waves.shape
+    assert attention.min() >= 0
+    np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+    assert np.all(attention == attention[:, ::patch_length].repeat(patch_length, axis=1))
+    assert (np.ptp(attention) == 0) == (scores_from == "uniform")
+
+
+def test_uniform_attention_is_one_over_the_length_exactly_the_same_everywhere(waves):
+    _, attention = make_model(scores_from="uniform").predict(waves)
+    assert np.ptp(attention) == 0
+    assert attention[0, 0] == pytest.approx(1 / 500)
+
+
+def test_amplitude_and_offset_make_no_difference(waves):
+    model = make_model()
+    expected, expected_attention = model.predict(waves)
+    for changed in (1e-30 * waves.astype(np.float64), 1e30 * waves.astype(np.float64), waves + 5):
+        probability, attention = model.predict(changed)
+        np.testing.assert_allclose(probability, expected, atol=1e-4)
+        np.testing.assert_allclose(attention, expected_attention, atol=1e-4)
+    raw, _ = make_model(standardize=False).predict(10 * waves)
+    assert np.abs(raw - expected).max() > 0.01
+
+
+def test_constant_series_gives_tokens_of_zeros():
+    tokens = make_model().tokenize(torch.full((1, 500), 0.1))
+    assert tokens.count_nonzero() == 0
+
+
+def test_predict_is_the_same_for_one_series_a_batch_and_another_batch_size(waves):
+    model = make_model()
+    probability, attention = model.predict(waves)
+    for batch_size in (1, 7, 1000):
+        other, other_attention = model.predict(waves, batch_size=batch_size)
+        np.testing.assert_allclose(other, probability, atol=1e-6)
+        np.testing.assert_allclose(other_attention, attention, atol=1e-6)
+    one, one_attention = model.predict(list(waves[5]))
+    assert one.shape == (1,) and one_attention.shape == (1, 500)
+    np.testing.assert_allclose(one[0], probability[5], atol=1e-6)
+
+
+def test_predict_takes_other_types_and_views_and_leaves_the_mode_alone(waves):
+    model = make_model().train()
+    rounded = np.round(waves * 10)
+    expected, _ = model.predict(rounded)
+    for same in (rounded.astype(int), rounded.astype(np.float64), np.asfortranarray(rounded), rounded.astype(np.float16)):
+        np.testing.assert_allclose(model.predict(same)[0], expected, atol=1e-6)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    "series, message",
+    [
+        (np.zeros((2, 3, 500)), "shape"),
+        (np.zeros((0, 500)), "shape"),
+        ([], "shape"),
+        (np.zeros(505), "patches of 10 steps, got 505"),
+        (np.zeros(10), "two or more patches"),
+        (["a"] * 500, "real numbers"),
+        (np.array([object()] * 500), "real numbers"),
+        (np.array([[0.0] * 500, [np.nan] * 500]), "series 1 holds NaN or infinity"),
+        (np.array([0.0] * 499 + [np.inf]), "series 0 holds NaN or infinity"),
+    ],
+)
+def test_predict_refuses_what_is_no_series(series, message):
+    with pytest.raises(ValueError, match=message):
+        make_model().predict(series)
+
+
+def test_start_is_undecided_with_a_short_memory():
+    model = AttentionClassifier(**load_config()["model"])
+    probability, _ = model.predict(np.sin(np.arange(500.0)))
+    assert probability == 0.5
+    for bias in (model.lstm.bias_ih_l0, model.lstm.bias_ih_l0_reverse):
+        gates = bias.detach().reshape(4, -1)
+        assert torch.all((gates < -5) == torch.tensor([[False], [True], [False], [False]]))
+
+
+# ---------------------------------------------------------------- training
+
+
+def tiny_training(**changes):
+    settings = dict(batch_size=8, max_epochs=3, patience=3, learning_rate=1e-3, schedule="constant", seed=0)
+    return settings | changes
+
+
+class ScriptedModel(nn.Module):
+    """Its validation losses follow a script; its one weight counts the epochs."""
+
+    def __init__(self, val_losses):
+        super().__init__()
+        self.val_losses = iter(val_losses)
+        self.epochs = nn.Parameter(torch.zeros(1), requires_grad=True)
+
+    def forward(self, series):
+        if self.training:
+            with torch.no_grad():
+                self.epochs += 1
+            return 0 * self.epochs.expand(len(series)), None
+        # For label 1, the loss of logit x is log(1 + exp(-x)).
+        loss = torch.tensor(next(self.val_losses))
+        return -torch.log(torch.expm1(loss)).expand(len(series)), None
+
+
+def scripted_fit(val_losses, on_epoch=None, **settings):
+    model = ScriptedModel(val_losses)
+    dataset = SineWaveTorchDataset(np.zeros((4, 5)), np.ones(4))
+    history = Trainer(model, **tiny_training(**settings)).fit(dataset, dataset, on_epoch)
+    return model, history
+
+
+def test_trainer_stops_early_and_gives_back_the_best_weights():
+    losses = [0.9, 0.5, 0.3, 0.4, 0.35, 0.6, 0.1]
+    model, history = scripted_fit(losses, max_epochs=7, patience=3)
+    assert history["val_loss"] == pytest.approx(losses[:6])  # three epochs without a better one
+    assert history["best_epoch"] == 3
+    assert model.epochs.item() == pytest.approx(3)
+
+
+def test_trainer_stops_at_max_epochs_and_counts_seconds():
+    _, history = scripted_fit([0.9, 0.8, 0.7], max_epochs=3, patience=1)
+    assert history["best_epoch"] == len(history["seconds"]) == 3
+    assert history["total_seconds"] == pytest.approx(sum(history["seconds"]))
+    assert not history["interrupted"]
+
+
+def test_interrupted_training_keeps_the_best_weights_so_far():
+    def press_ctrl_c(history):
+        if len(history["seconds"]) == 2:
+            raise KeyboardInterrupt
+
+    model, history = scripted_fit([0.3, 0.5, 0.1], on_epoch=press_ctrl_c)
+    assert history["interrupted"] and history["best_epoch"] == 1
+    assert model.epochs.item() == pytest.approx(1)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    with pytest.raises(ValueError, match="no longer a number in epoch 2"):
+        scripted_fit([0.5, float("nan")])
+
+
+def test_history_holds_the_losses_of_a_real_model(waves):
+    labels = np.arange(len(waves)) % 2
+    dataset = SineWaveTorchDataset(waves, labels)
+    model = make_model()
+    untrained = [parameter.clone() for parameter in model.parameters()]
+    history = Trainer(model, **tiny_training(max_epochs=2)).fit(dataset, dataset)
+    probability, _ = model.predict(waves)
+    expected = -np.log(np.where(labels == 1, probability, 1 - probability)).mean()
+    best = history["best_epoch"] - 1
+    assert history["val_loss"][best] == pytest.approx(expected, rel=1e-4)
+    assert history["val_accuracy"][best] == pytest.approx(((probability > 0.5) == labels).mean())
+    assert all(not torch.equal(a, b) for a, b in zip(untrained, model.parameters()))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
+def test_schedule_rules_the_learning_rate(monkeypatch, schedule):
+    rates = []
+
+    class RecordingAdam(torch.optim.Adam):
+        def step(self, *args):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*args)
+
+    monkeypatch.setattr(torch.optim, "Adam", RecordingAdam)
+    scripted_fit([0.9, 0.8, 0.7], schedule=schedule, batch_size=1)
+    assert len(rates) == 12
+    if schedule == "constant":
+        assert set(rates) == {1e-3}
+    else:
+        assert rates[0] < 1e-4 and max(rates) > 0.9e-3 and rates[-1] < 1e-5
+
+
+def test_the_same_seeds_give_the_same_weights(waves):
+    dataset = SineWaveTorchDataset(waves, np.arange(len(waves)) % 2)
+
+    def train():
+        torch.manual_seed(3)
+        model = AttentionClassifier(**load_config()["model"])
+        Trainer(model, **tiny_training(max_epochs=2)).fit(dataset, dataset)
+        return model.state_dict()
+
+    first, second = train(), train()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+# ---------------------------------------------------------------- checkpoint
+
+
+def test_checkpoint_round_trip(tmp_path, waves):
+    config = load_config(overrides=["model.hidden_size=3"])
+    model = AttentionClassifier(**config["model"])
+    save_checkpoint(tmp_path / "model.pt", model, config)
+    loaded, loaded_config = load_checkpoint(tmp_path / "model.pt")
+    assert loaded_config == config
+    for mine, theirs in zip(model.predict(waves), loaded.predict(waves)):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_missing_and_damaged_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    with pytest.raises(ValueError, match="run train.py first"):
+        load_checkpoint(path)
+    config = load_config()
+    save_checkpoint(path, AttentionClassifier(**config["model"]), config)
+    whole = path.read_bytes()
+    other = AttentionClassifier(**config["model"] | {"hidden_size": 3})
+    for content in (b"", b"x" * 100, whole[:100], whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
+            load_checkpoint(path)
+    for saved in ({}, [1], {"config": config, "weights": other.state_dict()}, nn.Linear(1, 1).state_dict()):
+        torch.save(saved, path)
+        with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
+            load_checkpoint(path)
+
+
+def test_code_in_a_checkpoint_does_not_run(tmp_path):
+    class Malicious:
+        def __reduce__(self):
+            return (tmp_path / "ran").touch, ()
+
+    torch.save({"config": Malicious(), "weights": {}}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "model.pt")
+    assert not (tmp_path / "ran").exists()
