@@ -1,0 +1,93 @@
+"""How well the trained model classifies, and whether it looks at the flat segment: python evaluate.py"""
+
+import argparse
+
+import numpy as np
+import torch
+from sklearn.metrics import (
+    accuracy_score, classification_report, confusion_matrix, precision_recall_fscore_support, roc_auc_score,
+)
+
+from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME, NUM_THREADS
+from data import make_splits
+from data_utils import add_artifacts_option, load_config, run_script, write_json
+from model import load_checkpoint
+
+
+def classification_metrics(labels, probability):
+    """Scores of the probabilities (N,) of being anomalous against the labels (N,)."""
+    predicted = probability > 0.5
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
+    return {
+        "accuracy": accuracy_score(labels, predicted),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "roc_auc": roc_auc_score(labels, probability),
+        "confusion_matrix": confusion_matrix(labels, predicted).tolist(),
+    }
+
+
+def attention_metrics(attention, flat_mask):
+    """Does the attention lie on the flat segment? Averages over anomalous series.
+
+    Parameters
+    ----------
+    attention : array (N, T), each row sums to 1.
+    flat_mask : bool array (N, T), each row with flat and other steps.
+
+    Returns
+    -------
+    dict : `mass`, the attention on flat steps; `pointing`, whether the largest weight lies on a
+        flat step (Zhang et al. 2018; steps that share the largest weight count in proportion);
+        `auc`, the ROC AUC of the weights against the mask.
+    """
+    largest = attention == attention.max(axis=1, keepdims=True)
+    return {
+        "mass": float((attention * flat_mask).sum(axis=1).mean()),
+        "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
+        # One column per series: scikit-learn averages over the columns.
+        "auc": float(roc_auc_score(flat_mask.T, attention.T, average="macro")),
+    }
+
+
+def print_report(labels, probability, metrics, uniform):
+    print(classification_report(labels, probability > 0.5, target_names=LABEL_NAMES, digits=4, zero_division=0))
+    print("confusion matrix" + "".join(f"{'predicted ' + name:>22}" for name in LABEL_NAMES))
+    for name, row in zip(LABEL_NAMES, metrics["confusion_matrix"]):
+        print(f"{'truly ' + name:16}" + "".join(f"{count:22}" for count in row))
+    print()
+    for name in ("accuracy", "precision", "recall", "f1", "roc_auc"):
+        print(f"{name:10}{metrics[name]:.4f}")
+    print(f"\nattention on the flat segment, over {labels.sum()} anomalous series")
+    print(f"{'':10}{'model':>8}{'uniform attention':>20}")
+    for name, value in metrics["attention"].items():
+        print(f"{name:10}{value:8.4f}{uniform[name]:20.4f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Evaluate the trained model on its test split.")
+    add_artifacts_option(parser)
+    parser.add_argument("--config", metavar="FILE", help="take the test split of these data settings instead")
+    args = parser.parse_args()
+    torch.set_num_threads(NUM_THREADS)
+    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    if args.config:
+        config = load_config(args.config)
+    test = make_splits(config["data"]).test
+
+    probability, attention = model.predict(test.series)
+    metrics = classification_metrics(test.labels, probability)
+    anomalous = test.labels == ANOMALOUS
+    mask = test.flat_mask[anomalous]
+    metrics["attention"] = attention_metrics(attention[anomalous], mask)
+    uniform = attention_metrics(np.full(mask.shape, 1 / mask.shape[1]), mask)
+    print_report(test.labels, probability, metrics, uniform)
+
+    path = args.artifacts / METRICS_NAME
+    write_json(path, metrics)
+    print(f"\nthe figures are in {path}")
+
+
+if __name__ == "__main__":
+    run_script(main)

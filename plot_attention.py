@@ -1,0 +1,87 @@
+"""Look at the attention over test series: python plot_attention.py"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+
+from constants import ANOMALOUS, ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS, NORMAL, NUM_THREADS
+from data import make_splits, shade_flat
+from data_utils import add_artifacts_option, run_script, whole_file
+from model import load_checkpoint
+
+# Grey where the network hardly looks; darker, in print too, the more it looks.
+ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["lightgrey", LINE_COLORS[0], "black"])
+
+
+def plot_attention(series, labels, flat_mask, probability, attention):
+    """A figure with one column per series: the signal coloured by attention, the attention below.
+
+    Parameters
+    ----------
+    series, flat_mask, attention : arrays (N, T)
+    labels, probability : arrays (N,)
+    """
+    count, num_points = series.shape
+    figure, axes = plt.subplots(
+        2, count, figsize=(5 * count + 1, 4.8), sharex=True, squeeze=False, height_ratios=(2, 1), layout="constrained"
+    )
+    steps = np.arange(num_points)
+    for column, (signal, below) in enumerate(axes.T):
+        points = np.column_stack([steps, series[column]])
+        line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
+        line.set_array(attention[column, :-1])
+        line.set_clim(0, attention.max())
+        signal.add_collection(line)
+        signal.autoscale_view()
+        signal.set_title(
+            f"truly {LABEL_NAMES[labels[column]]}, probability of anomalous {probability[column]:.3f}"
+        )
+        below.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention of the model")
+        below.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
+        for axis in (signal, below):
+            shade_flat(axis, flat_mask[column])
+        below.set(xlabel="time step", ylim=(0, 1.05 * attention.max()))
+    axes[0, 0].set_ylabel("value")
+    axes[1, 0].set_ylabel("attention weight")
+    figure.colorbar(line, ax=axes[0, :], label="attention weight")
+    handles, names = below.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Plot the attention over series of the test split.")
+    add_artifacts_option(parser)
+    parser.add_argument(
+        "--index", type=int, metavar="N", help="series of the test split (default: the first of each class)"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="picture (default: attention.png among the artifacts)")
+    args = parser.parse_args()
+    torch.set_num_threads(NUM_THREADS)
+    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    test = make_splits(config["data"]).test
+
+    if args.index is None:
+        chosen = [int(np.argmax(test.labels == label)) for label in (NORMAL, ANOMALOUS)]
+    elif 0 <= args.index < len(test.labels):
+        chosen = [args.index]
+    else:
+        raise ValueError(f"--index must lie in 0 .. {len(test.labels) - 1}, the test split, got {args.index}")
+
+    series = test.series[chosen]
+    figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))
+    path = args.output or args.artifacts / ATTENTION_PLOT_NAME
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    print(f"test series {', '.join(map(str, chosen))}; the picture is {path}")
+    if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
+        plt.show()
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from evaluate import attention_metrics, classification_metrics
+
+
+def test_classification_metrics_worked_out_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    probability = np.array([0.1, 0.2, 0.6, 0.9, 0.8, 0.7, 0.55, 0.3])
+    metrics = classification_metrics(labels, probability)
+    # tn 2, fp 1, fn 1, tp 4
+    assert metrics["confusion_matrix"] == [[2, 1], [1, 4]]
+    assert metrics["accuracy"] == pytest.approx(6 / 8)
+    assert metrics["precision"] == pytest.approx(4 / 5)
+    assert metrics["recall"] == pytest.approx(4 / 5)
+    assert metrics["f1"] == pytest.approx(4 / 5)
+    # Of 15 pairs (normal, anomalous) two are in the wrong order: (0.6, 0.55) and (0.6, 0.3).
+    assert metrics["roc_auc"] == pytest.approx(13 / 15)
+
+
+def test_roc_auc_is_of_probabilities_not_of_predicted_labels():
+    metrics = classification_metrics(np.array([0, 1]), np.array([0.6, 0.7]))
+    assert metrics["roc_auc"] == 1 and metrics["accuracy"] == 0.5
+
+
+def test_attention_metrics_worked_out_by_hand():
+    attention = np.array([[0.1, 0.6, 0.2, 0.1], [0.5, 0.2, 0.2, 0.1]])
+    mask = np.array([[False, True, True, False], [False, True, True, False]])
+    metrics = attention_metrics(attention, mask)
+    assert metrics["mass"] == pytest.approx((0.8 + 0.4) / 2)
+    assert metrics["pointing"] == pytest.approx(0.5)
+    # First row: flat above all others, 1. Second: flat beats 0.1 and loses to 0.5, 0.5.
+    assert metrics["auc"] == pytest.approx(0.75)
+
+
+def test_steps_that_share_the_largest_weight_count_in_proportion():
+    attention = np.array([[0.4, 0.4, 0.1, 0.1]])
+    assert attention_metrics(attention, np.array([[False, True, True, True]]))["pointing"] == pytest.approx(0.5)
+
+
+def test_uniform_attention_scores_the_flat_share_and_one_half():
+    mask = np.zeros((2, 10), dtype=bool)
+    mask[0, 2:5] = mask[1, :5] = True
+    assert attention_metrics(np.full((2, 10), 0.1), mask) == pytest.approx({"mass": 0.4, "pointing": 0.4, "auc": 0.5})

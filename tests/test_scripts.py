@@ -1,0 +1,137 @@
+import json
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+import data
+import evaluate
+import plot_attention
+import train
+from constants import PROJECT_DIR
+from model import load_checkpoint
+
+matplotlib.use("agg")
+
+TINY = [
+    "data.dataset_size=100", "data.num_points=50", "data.flat_location=[0, 0.8]", "model.patch_length=5",
+    "model.hidden_size=3", "model.attention_size=4", "training.max_epochs=2",
+]
+PNG = b"\x89PNG"
+
+
+def run(monkeypatch, script, *arguments):
+    """Run a script's main in this process, which saves the seconds that the imports take."""
+    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
+    return script.main()
+
+
+def train_tiny(monkeypatch, artifacts, *extra):
+    settings = [word for override in (*TINY, *extra) for word in ("--set", override)]
+    return run(monkeypatch, train, "--artifacts", artifacts, *settings)
+
+
+@pytest.fixture
+def artifacts(tmp_path, monkeypatch, capsys):
+    assert train_tiny(monkeypatch, tmp_path / "run") == 0
+    capsys.readouterr()
+    return tmp_path / "run"
+
+
+def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys):
+    run(monkeypatch, data, "--artifacts", tmp_path, "--set", "data.dataset_size=100")
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert table[1][:3] == ["train", "70", "35"] and table[2][:3] == ["val", "10", "5"]
+    assert (tmp_path / "samples.png").read_bytes().startswith(PNG)
+
+
+def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, capsys):
+    assert train_tiny(monkeypatch, tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "epoch  2" in out and "python evaluate.py" in out
+    history = json.loads((tmp_path / "history.json").read_text())
+    for key in ("train_loss", "val_loss", "val_accuracy", "seconds"):
+        assert len(history[key]) == 2
+    assert history["best_epoch"] in (1, 2)
+    assert (tmp_path / "history.png").read_bytes().startswith(PNG)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "history.png", "model.pt"]
+
+
+def test_ctrl_c_before_the_first_epoch_saves_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Trainer, "fit", interrupted)
+    assert train_tiny(monkeypatch, tmp_path / "run") == 130
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
+    run(monkeypatch, evaluate, "--artifacts", artifacts)
+    out = capsys.readouterr().out
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    model, config = load_checkpoint(artifacts / "model.pt")
+    test = data.make_splits(config["data"]).test
+    probability, attention = model.predict(test.series)
+    flat = test.labels == 1
+    assert metrics["accuracy"] == np.mean((probability > 0.5) == flat)
+    assert metrics["attention"]["mass"] == pytest.approx((attention * test.flat_mask).sum() / flat.sum())
+    assert np.sum(metrics["confusion_matrix"]) == 20
+    for value in (metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values()):
+        assert f"{value:.4f}" in out
+    assert f"{test.flat_mask[flat].mean():.4f}" in out  # what a uniform attention scores
+
+
+def test_evaluate_on_other_data_settings(artifacts, tmp_path, monkeypatch):
+    _, config = load_checkpoint(artifacts / "model.pt")
+    config["data"] |= {"dataset_size": 200, "noise": 0.1}
+    (tmp_path / "noisy.json").write_text(json.dumps(config))
+    run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "noisy.json")
+    assert np.sum(json.loads((artifacts / "metrics.json").read_text())["confusion_matrix"]) == 40
+
+
+def test_two_runs_of_the_same_settings_agree(tmp_path, monkeypatch):
+    metrics = []
+    for name in ("one", "two"):
+        train_tiny(monkeypatch, tmp_path / name)
+        run(monkeypatch, evaluate, "--artifacts", tmp_path / name)
+        metrics.append((tmp_path / name / "metrics.json").read_text())
+    assert metrics[0] == metrics[1]
+    train_tiny(monkeypatch, tmp_path / "other", "training.seed=1", "data.seed=1")
+    run(monkeypatch, evaluate, "--artifacts", tmp_path / "other")
+    assert (tmp_path / "other" / "metrics.json").read_text() != metrics[0]
+
+
+def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkeypatch):
+    figures = []
+    draw = plot_attention.plot_attention
+    monkeypatch.setattr(plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1])
+    run(monkeypatch, plot_attention, "--artifacts", artifacts)
+    titles = [axis.get_title() for axis in figures[0].axes]
+    assert titles[0].startswith("truly normal") and titles[1].startswith("truly anomalous")
+    assert (artifacts / "attention.png").read_bytes().startswith(PNG)
+
+    run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 19, "--output", tmp_path / "one.svg")
+    assert len(figures[1].axes) == 3  # signal, attention, colour bar
+    assert b"<svg" in (tmp_path / "one.svg").read_bytes()
+    with pytest.raises(ValueError, match="--index must lie in 0 .. 19"):
+        run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 20)
+
+
+@pytest.mark.parametrize(
+    "script, arguments, message",
+    [
+        ("train.py", ["--set", "data.noise=-1"], "data.noise must be a number from 0"),
+        ("evaluate.py", ["--artifacts", "nowhere"], "run train.py first"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_2(tmp_path, script, arguments, message):
+    result = subprocess.run(
+        [sys.executable, PROJECT_DIR / script, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,76 @@
+"""Train the attention classifier and save the run: python train.py"""
+
+import argparse
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from constants import CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, LINE_COLORS, NUM_THREADS
+from data import SineWaveTorchDataset, make_splits
+from data_utils import add_artifacts_option, add_config_options, load_config, run_script, whole_file, write_json
+from model import AttentionClassifier, Trainer, save_checkpoint
+
+
+def print_epoch(history):
+    print(
+        f"epoch {len(history['seconds']):2}  train loss {history['train_loss'][-1]:.4f}"
+        f"  val loss {history['val_loss'][-1]:.4f}  val accuracy {history['val_accuracy'][-1]:.4f}"
+        f"  {history['seconds'][-1]:.1f} s",
+        flush=True,
+    )
+
+
+def plot_history(history):
+    """A figure of both losses by epoch, the epoch whose weights were kept marked."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    epochs = range(1, len(history["seconds"]) + 1)
+    axis.semilogy(epochs, history["train_loss"], "o-", color=LINE_COLORS[0], label="training")
+    axis.semilogy(epochs, history["val_loss"], "s--", color=LINE_COLORS[1], label="validation")
+    axis.axvline(
+        history["best_epoch"], color="black", ls=":", label=f"best epoch: {history['best_epoch']}, its weights are kept"
+    )
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel="epoch", ylabel="binary cross-entropy (log scale)", title="Loss during training")
+    axis.legend()
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Train the attention classifier and save the run.")
+    add_config_options(parser)
+    add_artifacts_option(parser)
+    args = parser.parse_args()
+    torch.set_num_threads(NUM_THREADS)
+    config = load_config(args.config, args.overrides)
+
+    print(f"generating {config['data']['dataset_size']} series of {config['data']['num_points']} points")
+    splits = make_splits(config["data"])
+    torch.manual_seed(config["training"]["seed"])
+    model = AttentionClassifier(**config["model"])
+    trainer = Trainer(model, **config["training"])
+    print(f"training on {len(splits.train.labels)}, validating on {len(splits.val.labels)}")
+    try:
+        history = trainer.fit(
+            *(SineWaveTorchDataset(split.series, split.labels) for split in (splits.train, splits.val)),
+            on_epoch=print_epoch,
+        )
+    except KeyboardInterrupt:
+        print("\ninterrupted before the first epoch was done: nothing is saved")
+        return 130
+
+    save_checkpoint(args.artifacts / CHECKPOINT_NAME, model, config)
+    write_json(args.artifacts / HISTORY_NAME, history)
+    with whole_file(args.artifacts / HISTORY_PLOT_NAME) as temporary:
+        plot_history(history).savefig(temporary, dpi=150)
+    print(
+        f"{'interrupted' if history['interrupted'] else 'done'} after {history['total_seconds']:.1f} s;"
+        f" kept the weights of epoch {history['best_epoch']}"
+    )
+    print(f"the run is in {args.artifacts}\nnext: python evaluate.py, python plot_attention.py")
+    return 130 if history["interrupted"] else 0
+
+
+if __name__ == "__main__":
+    run_script(main)
