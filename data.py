@@ -14,7 +14,12 @@ from torch.utils.data import Dataset
 
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
 from data_utils import (
-    add_artifacts_option, add_config_options, generate_series, load_config, run_script, whole_file,
+    add_artifacts_option,
+    add_config_options,
+    generate_series,
+    load_config,
+    run_script,
+    whole_file,
 )
 
 
@@ -51,10 +56,14 @@ def make_splits(data_config):
     val_size = round(data_config["val_fraction"] * size)
     seed = data_config["seed"] % 2**32  # the range that scikit-learn takes
     try:
-        rest, test = train_test_split(np.arange(size), test_size=test_size, stratify=labels, random_state=seed)
+        rest, test = train_test_split(
+            np.arange(size), test_size=test_size, stratify=labels, random_state=seed
+        )
         train, val = train_test_split(rest, test_size=val_size, stratify=labels[rest], random_state=seed)
     except ValueError as error:
-        raise ValueError(f"data.dataset_size {size} cannot be split three ways by class: {error}") from error
+        raise ValueError(
+            f"data.dataset_size {size} cannot be split three ways by class: {error}"
+        ) from error
     for name, part in zip(Splits._fields, (train, val, test)):
         if len(np.unique(labels[part])) < 2:
             raise ValueError(f"data: the {name} split of {len(part)} series lacks one of the classes")
@@ -98,7 +107,9 @@ def shade_flat(axis, flat_mask):
     """Shade the flat segment, if there is one; the legend then names it."""
     steps = np.flatnonzero(flat_mask)
     if len(steps):
-        axis.axvspan(steps[0], steps[-1], color=FLAT_COLOR, alpha=0.3, lw=0, zorder=0, label="flat segment")
+        axis.axvspan(
+            steps[0], steps[-1], color=FLAT_COLOR, alpha=0.3, lw=0, zorder=0, label="flat segment"
+        )
 
 
 def main():
@@ -111,7 +122,10 @@ def main():
     print(f"{'split':8}{'series':>8}" + "".join(f"{name:>12}" for name in LABEL_NAMES))
     for name, split in zip(Splits._fields, splits):
         counts = np.bincount(split.labels, minlength=2)
-        print(f"{name:8}{len(split.labels):8}" + "".join(f"{c:6} ({c / counts.sum():.0%})".rjust(12) for c in counts))
+        print(
+            f"{name:8}{len(split.labels):8}"
+            + "".join(f"{c:6} ({c / counts.sum():.0%})".rjust(12) for c in counts)
+        )
 
     path = args.artifacts / SAMPLES_PLOT_NAME
     with whole_file(path) as temporary:

@@ -6,7 +6,6 @@ The last section holds what every script shares: how errors end it and how files
 import contextlib
 import difflib
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -118,7 +117,7 @@ def generate_series(data_config, labels):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    return type(value) in (int, float)  # and no bool; NaN and infinity fail the comparisons
 
 
 def _integer(low):
@@ -140,10 +139,12 @@ def _fraction():
 def _range(low, high):
     return (
         f"[min, max] with {low} <= min <= max <= {high}",
-        lambda v: isinstance(v, list)
-        and len(v) == 2
-        and all(map(_is_number, v))
-        and low <= v[0] <= v[1] <= high,
+        lambda v: (
+            isinstance(v, list)
+            and len(v) == 2
+            and all(map(_is_number, v))
+            and low <= v[0] <= v[1] <= high
+        ),
     )
 
 
@@ -171,6 +172,7 @@ RULES = {
         "patch_length": _integer(1),
         "standardize": _choice(False, True),
         "difference_channel": _choice(False, True),
+        "difference_clip": _positive(1e6),
         "hidden_size": _integer(1),
         "forget_bias": _number(-100, 100),
         "scores_from": _choice("state", "token_and_state", "uniform"),
@@ -250,11 +252,15 @@ def load_config(path=CONFIG_FILE, overrides=()):
     ValueError : the file cannot be read, or `check_config` refuses what it says.
     """
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
+        config = json.loads(
+            Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates
+        )
     except OSError as error:
         raise ValueError(f"cannot read the config {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise ValueError(
+            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot read the config {path}: {error}") from error
 
@@ -266,7 +272,9 @@ def load_config(path=CONFIG_FILE, overrides=()):
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"--set {name}: the value {text!r} is not JSON; a string needs its quotes") from error
+            raise ValueError(
+                f"--set {name}: the value {text!r} is not JSON; a string needs its quotes"
+            ) from error
         # An unknown section or key is left to the check, which names the nearest.
         if isinstance(config, dict) and isinstance(config.setdefault(section, {}), dict):
             config[section][key] = value
@@ -286,9 +294,15 @@ def _without_duplicates(pairs):
 
 def add_config_options(parser):
     """The options of the scripts that read a config: --config and --set."""
-    parser.add_argument("--config", default=CONFIG_FILE, metavar="FILE", help="settings (default: config.json)")
     parser.add_argument(
-        "--set", action="append", default=[], dest="overrides", metavar="SECTION.KEY=VALUE",
+        "--config", default=CONFIG_FILE, metavar="FILE", help="settings (default: config.json)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="SECTION.KEY=VALUE",
         help="change one setting, the value in JSON; may be given several times",
     )
 
@@ -296,7 +310,10 @@ def add_config_options(parser):
 def add_artifacts_option(parser):
     """The option of every script: the folder of the run."""
     parser.add_argument(
-        "--artifacts", default=ARTIFACTS_DIR, type=Path, metavar="DIR",
+        "--artifacts",
+        default=ARTIFACTS_DIR,
+        type=Path,
+        metavar="DIR",
         help="folder of the run (default: artifacts)",
     )
 

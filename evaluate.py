@@ -5,7 +5,11 @@ import argparse
 import numpy as np
 import torch
 from sklearn.metrics import (
-    accuracy_score, classification_report, confusion_matrix, precision_recall_fscore_support, roc_auc_score,
+    accuracy_score,
+    classification_report,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
 )
 
 from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME, NUM_THREADS
@@ -17,7 +21,9 @@ from model import load_checkpoint
 def classification_metrics(labels, probability):
     """Scores of the probabilities (N,) of being anomalous against the labels (N,)."""
     predicted = probability > 0.5
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, average="binary", zero_division=0
+    )
     return {
         "accuracy": accuracy_score(labels, predicted),
         "precision": precision,
@@ -52,7 +58,11 @@ def attention_metrics(attention, flat_mask):
 
 
 def print_report(labels, probability, metrics, uniform):
-    print(classification_report(labels, probability > 0.5, target_names=LABEL_NAMES, digits=4, zero_division=0))
+    print(
+        classification_report(
+            labels, probability > 0.5, target_names=LABEL_NAMES, digits=4, zero_division=0
+        )
+    )
     print("confusion matrix" + "".join(f"{'predicted ' + name:>22}" for name in LABEL_NAMES))
     for name, row in zip(LABEL_NAMES, metrics["confusion_matrix"]):
         print(f"{'truly ' + name:16}" + "".join(f"{count:22}" for count in row))
@@ -68,7 +78,9 @@ def print_report(labels, probability, metrics, uniform):
 def main():
     parser = argparse.ArgumentParser(description="Evaluate the trained model on its test split.")
     add_artifacts_option(parser)
-    parser.add_argument("--config", metavar="FILE", help="take the test split of these data settings instead")
+    parser.add_argument(
+        "--config", metavar="FILE", help="take the test split of these data settings instead"
+    )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)

