@@ -1,4 +1,4 @@
-"""Names that never change: where things lie and what the classes are called."""
+"""What never changes: where things lie, what the classes are called, how pictures look."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from constants import ARTIFACTS_DIR, CONFIG_FILE
+from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE
 
 # ---------------------------------------------------------------- signals
 
@@ -104,7 +104,7 @@ def generate_series(data_config, labels):
     time = np.linspace(0, 2 * np.pi, num_points)
     series = sine_wave(time, frequency[:, None], amplitude[:, None], phase[:, None])
     flat_mask = np.zeros(series.shape, dtype=bool)
-    flat = np.asarray(labels) == 1
+    flat = np.asarray(labels) == ANOMALOUS
     series[flat] = flatten_segment(series[flat], start[flat], length[flat])
     flat_mask[flat] = segment_mask(num_points, start[flat], length[flat])
     if data_config["noise"] > 0:

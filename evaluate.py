@@ -56,6 +56,19 @@ def attention_metrics(attention, flat_mask):
     }
 
 
+def check_no_leak(trained_on, tested_on):
+    """Refuse data settings whose test split can hold waves that the model was trained on.
+
+    One seed draws the same waves: then they must also be split in the same way.
+    """
+    for key in ("normal_ratio", "val_fraction", "test_fraction"):
+        if tested_on["seed"] == trained_on["seed"] and tested_on[key] != trained_on[key]:
+            raise ValueError(
+                f"--config: with data.seed {tested_on['seed']} as in training, data.{key} must be"
+                f" {trained_on[key]} as in training, got {tested_on[key]}; or take another seed"
+            )
+
+
 def print_report(labels, probability, metrics, flat_share):
     print(
         classification_report(
@@ -84,15 +97,18 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    data_config = config["data"]
     if args.config:
-        config = load_config(args.config)
-    test = make_splits(config["data"]).test
+        data_config = load_config(args.config)["data"]
+        check_no_leak(config["data"], data_config)
+    test = make_splits(data_config).test
 
     probability, attention = model.predict(test.series)
     metrics = classification_metrics(test.labels, probability)
     anomalous = test.labels == ANOMALOUS
     mask = test.flat_mask[anomalous]
     metrics["attention"] = attention_metrics(attention[anomalous], mask)
+    metrics["data"] = data_config
     print_report(test.labels, probability, metrics, flat_share=mask.mean())
 
     path = args.artifacts / METRICS_NAME

@@ -26,8 +26,9 @@ class AttentionClassifier(nn.Module):
     ----------
     patch_length : time steps per token; 1 is one token per step.
     standardize : whether each series is brought to mean 0 and standard deviation 1.
-    difference_channel : whether a token also holds the slope of each of its steps.
-    difference_clip : where the slopes are clipped, as a multiple of the series' mean slope.
+    difference_channel : whether a token also holds the difference at each of its steps, which is
+        the change over one patch length around the step.
+    difference_clip : where the differences are clipped, as a multiple of their mean size.
     hidden_size : hidden units of the LSTM, per direction.
     forget_bias : added to the forget gates' initial bias; below 0 the memory starts short.
     scores_from : what the scores see: "state", "token_and_state", or nothing ("uniform").
@@ -69,10 +70,9 @@ class AttentionClassifier(nn.Module):
         self.classifier = nn.Linear(state_size, 1)
 
         with torch.no_grad():
+            # PyTorch stacks the gates' biases: input, forget, cell, output.
             for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
-                bias[hidden_size : 2 * hidden_size] += (
-                    forget_bias  # PyTorch's order: input, forget, cell, output
-                )
+                bias[hidden_size : 2 * hidden_size] += forget_bias
             if zero_init_classifier:
                 self.classifier.weight.zero_()
                 self.classifier.bias.zero_()
@@ -98,13 +98,13 @@ class AttentionClassifier(nn.Module):
         return self.score(states).squeeze(2)
 
     def tokenize(self, series):
-        """Series (B, T) -> tokens (B, N, F): the values of a patch, then their slopes."""
+        """Series (B, T) -> tokens (B, N, F): the values of a patch, then its differences."""
         if self.standardize:
             series = standardize(series)
         patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, N, patch_length)
         if self.difference_channel:
-            slopes = clipped_difference(series, self.patch_length, self.difference_clip)
-            patches.append(slopes.unflatten(1, (-1, self.patch_length)))
+            differences = clipped_difference(series, self.patch_length, self.difference_clip)
+            patches.append(differences.unflatten(1, (-1, self.patch_length)))
         return torch.cat(patches, dim=2)
 
     def predict(self, series, batch_size=256):
@@ -163,7 +163,7 @@ def standardize(series):
 
 
 def clipped_difference(series, lag, clip):
-    """Slope at each step of series (B, T): the change over `lag` steps around it.
+    """Difference at each step of series (B, T): the change over `lag` steps around it.
 
     A lag of 1 is the first difference. A longer one sees the wave move when there is noise.
     In units of the series' mean change, clipped at ±`clip`: where the flat segment ends the wave
@@ -232,7 +232,7 @@ class Trainer:
                 optimizer, self.learning_rate, total_steps=steps
             )
         else:
-            scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+            scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)  # changes nothing
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         history |= {"best_epoch": 0, "total_seconds": 0.0, "interrupted": False}

@@ -49,7 +49,7 @@ def plot_attention(series, labels, flat_mask, probability, attention):
         points = np.column_stack([steps, series[column]])
         line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
         line.set_array(attention[column, :-1])
-        line.set_clim(0, attention.max())
+        line.set_clim(0, max(attention.max(), 5 / num_points))  # a uniform attention stays pale
         signal.add_collection(line)
         signal.autoscale_view()
         signal.set_title(

@@ -1,12 +1,20 @@
 """Train the attention classifier and save the run: python train.py"""
 
 import argparse
+import shlex
 
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from constants import CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, LINE_COLORS, NUM_THREADS
+from constants import (
+    ARTIFACTS_DIR,
+    CHECKPOINT_NAME,
+    HISTORY_NAME,
+    HISTORY_PLOT_NAME,
+    LINE_COLORS,
+    NUM_THREADS,
+)
 from data import SineWaveTorchDataset, make_splits
 from data_utils import (
     add_artifacts_option,
@@ -42,7 +50,12 @@ def plot_history(history):
         label=f"best epoch: {history['best_epoch']}, its weights are kept",
     )
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel="epoch", ylabel="binary cross-entropy (log scale)", title="Loss during training")
+    axis.set(
+        xlim=(0.5, len(epochs) + 0.5),
+        xlabel="epoch",
+        ylabel="binary cross-entropy (log scale)",
+        title="Loss during training",
+    )
     axis.legend()
     return figure
 
@@ -78,7 +91,11 @@ def main():
         f"{'interrupted' if history['interrupted'] else 'done'} after {history['total_seconds']:.1f} s;"
         f" kept the weights of epoch {history['best_epoch']}"
     )
-    print(f"the run is in {args.artifacts}\nnext: python evaluate.py, python plot_attention.py")
+    option = (
+        "" if args.artifacts == ARTIFACTS_DIR else f" --artifacts {shlex.quote(str(args.artifacts))}"
+    )
+    print(f"the run is in {args.artifacts}; next:")
+    print(f"  python evaluate.py{option}\n  python plot_attention.py{option}")
     return 130 if history["interrupted"] else 0
 
 

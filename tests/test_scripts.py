@@ -55,7 +55,7 @@ def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys)
 def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, capsys):
     assert train_tiny(monkeypatch, tmp_path) == 0
     out = capsys.readouterr().out
-    assert "epoch  2" in out and "python evaluate.py" in out
+    assert "epoch  2" in out and f"python evaluate.py --artifacts {tmp_path}\n" in out
     history = json.loads((tmp_path / "history.json").read_text())
     for key in ("train_loss", "val_loss", "val_accuracy", "seconds"):
         assert len(history[key]) == 2
@@ -98,7 +98,24 @@ def test_evaluate_on_other_data_settings(artifacts, tmp_path, monkeypatch):
     config["data"] |= {"dataset_size": 200, "noise": 0.1}
     (tmp_path / "noisy.json").write_text(json.dumps(config))
     run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "noisy.json")
-    assert np.sum(json.loads((artifacts / "metrics.json").read_text())["confusion_matrix"]) == 40
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    assert np.sum(metrics["confusion_matrix"]) == 40
+    assert metrics["data"] == config["data"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"test_fraction": 0.5}, {"val_fraction": 0.2}, {"normal_ratio": 0.4}]
+)
+def test_evaluate_refuses_to_test_on_series_of_the_training(artifacts, tmp_path, monkeypatch, change):
+    _, config = load_checkpoint(artifacts / "model.pt")
+    config["data"] |= change
+    (tmp_path / "leak.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"data.{next(iter(change))} must be"):
+        run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "leak.json")
+    config["data"]["seed"] = 1
+    (tmp_path / "other.json").write_text(json.dumps(config))
+    run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "other.json")
+    assert json.loads((artifacts / "metrics.json").read_text())["data"]["seed"] == 1
 
 
 def test_two_runs_of_the_same_settings_agree(tmp_path, monkeypatch):
