@@ -226,6 +226,14 @@ def check_config(config):
             f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']} can leave "
             f"{max(shortest, 0)} flat steps of {num_points}; at least 2 must remain"
         )
+    if (
+        int(data["flat_location"][0] * num_points) == 0
+        and int(data["flat_length"][1] * num_points) >= num_points
+    ):
+        raise ValueError(
+            f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']} can make"
+            " a whole series flat; lower the longest length or raise the first location"
+        )
     patches, rest = divmod(num_points, model["patch_length"])
     if rest or patches < 2:
         raise ValueError(
@@ -271,7 +279,7 @@ def load_config(path=CONFIG_FILE, overrides=()):
             raise ValueError(f"--set takes section.key=value, got {override!r}")
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"--set {name}: the value {text!r} is not JSON; a string needs its quotes"
             ) from error
@@ -322,6 +330,9 @@ def run_script(main):
     """Run `main`; end with one line `error: ...` and exit code 2 on what a user can mend."""
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
     except (ValueError, OSError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import pickle
 import time
 
 import numpy as np
@@ -99,8 +98,7 @@ class AttentionClassifier(nn.Module):
 
     def tokenize(self, series):
         """Series (B, T) -> tokens (B, N, F): the values of a patch, then its differences."""
-        if self.standardize:
-            series = standardize(series)
+        series = standardize(series) if self.standardize else series.float()
         patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, N, patch_length)
         if self.difference_channel:
             differences = clipped_difference(series, self.patch_length, self.difference_clip)
@@ -128,6 +126,8 @@ class AttentionClassifier(nn.Module):
         series = np.atleast_2d(np.asarray(series))
         if series.dtype.kind not in "iufb":
             raise ValueError(f"series must hold real numbers, got dtype {series.dtype}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if series.ndim != 2 or series.size == 0:
             raise ValueError(f"series must have the shape (N, T) or (T,), got {series.shape}")
         patches, rest = divmod(series.shape[1], self.patch_length)
@@ -142,7 +142,7 @@ class AttentionClassifier(nn.Module):
         with torch.inference_mode():
             for first in range(0, len(series), batch_size):
                 rows = slice(first, first + batch_size)
-                batch = torch.from_numpy(series[rows].astype(np.float32))
+                batch = torch.from_numpy(series[rows].astype(np.float64))
                 finite = batch.isfinite().all(dim=1)
                 if not finite.all():
                     number = first + finite.int().argmin().item()
@@ -155,11 +155,12 @@ class AttentionClassifier(nn.Module):
 
 def standardize(series):
     """Bring each series (B, T) to mean 0 and standard deviation 1; a constant one becomes 0."""
-    # In double precision, so that the squares of tiny and huge values stay in range;
-    # from the first value, so that a constant is exactly 0.
+    # From the first value, so that a constant becomes exactly 0; and first to at most 1 in size,
+    # so that the squares of tiny and huge values stay in range.
     shifted = series.double() - series[:, :1].double()
+    shifted = shifted / _nonzero(shifted.abs().amax(dim=1, keepdim=True))
     centered = shifted - shifted.mean(dim=1, keepdim=True)
-    return (centered / _nonzero(shifted.std(dim=1, keepdim=True))).float()
+    return (centered / _nonzero(centered.std(dim=1, keepdim=True))).float()
 
 
 def clipped_difference(series, lag, clip):
@@ -313,15 +314,7 @@ def load_checkpoint(path):
         model.load_state_dict(checkpoint["weights"])
     except FileNotFoundError as error:
         raise ValueError(f"no checkpoint {path}: run train.py first") from error
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # a damaged file can fail in any way
         raise ValueError(
             f"{path} is no checkpoint of this project, or damaged: run train.py again"
         ) from error

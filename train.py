@@ -74,14 +74,11 @@ def main():
     model = AttentionClassifier(**config["model"])
     trainer = Trainer(model, **config["training"])
     print(f"training on {len(splits.train.labels)}, validating on {len(splits.val.labels)}")
-    try:
-        history = trainer.fit(
-            *(SineWaveTorchDataset(split.series, split.labels) for split in (splits.train, splits.val)),
-            on_epoch=print_epoch,
-        )
-    except KeyboardInterrupt:
-        print("\ninterrupted before the first epoch was done: nothing is saved")
-        return 130
+    history = trainer.fit(
+        SineWaveTorchDataset(splits.train.series, splits.train.labels),
+        SineWaveTorchDataset(splits.val.series, splits.val.labels),
+        on_epoch=print_epoch,
+    )
 
     save_checkpoint(args.artifacts / CHECKPOINT_NAME, model, config)
     write_json(args.artifacts / HISTORY_NAME, history)

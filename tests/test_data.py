@@ -30,7 +30,10 @@ def test_masks_belong_to_their_series(splits):
     for series, labels, mask in splits:
         assert np.array_equal(mask.any(axis=1), labels == 1)
         for row, flat in zip(series[labels == 1], mask[labels == 1]):
-            assert np.all(row[flat] == row[flat][0])
+            start, end = np.flatnonzero(flat)[[0, -1]]
+            assert np.all(row[start : end + 1] == row[start])
+            assert start == 0 or row[start - 1] != row[start]
+            assert end == 499 or row[end + 1] != row[end]
 
 
 def test_splits_follow_the_seed(data_config, splits):

@@ -94,6 +94,11 @@ def test_noise_is_added_to_the_same_waves_and_scales_with_the_amplitude(config):
     ratio = (noisy - clean)[:200].std(axis=1) / amplitude
     assert abs(ratio.mean() - 0.05) < 0.001
     assert np.all(np.abs(ratio - 0.05) < 0.01)
+    # The flat segment is noisy too: in each series its noise, over the amplitude, is as strong.
+    difference = (noisy - clean)[200:]
+    inside = np.array([row[flat].std() for row, flat in zip(difference, mask[200:])])
+    outside = np.array([row[~flat].std() for row, flat in zip(difference, mask[200:])])
+    assert abs(np.median(inside / outside) - 1) < 0.05
 
 
 def test_phase_shifts_the_wave(config):
@@ -146,7 +151,10 @@ def test_overrides_are_read_as_json_and_the_last_one_wins():
         ("data.frequency=2", "data.frequency"),
         ("data.normal_ratio=1", "data.normal_ratio"),
         ("data.flat_location=[0, 1]", "at least 2 must remain"),
-        ("data.flat_length=[0.001, 1]", "at least 2 must remain"),
+        ("data.flat_location=[0, 0.998]", "1 flat steps of 500; at least 2 must remain"),
+        ("data.flat_length=[0.002, 0.5]", "1 flat steps of 500; at least 2 must remain"),
+        ("data.flat_length=[0.1, 1]", "whole series flat"),
+        ("data.noise=" + 100_000 * "[", "not JSON"),
         ("model.patch_length=7", "model.patch_length must divide"),
         ("model.patch_length=500", "into two or more patches"),
         ("model.standardize=1", "model.standardize must be one of false, true"),
@@ -159,6 +167,13 @@ def test_bad_settings_are_named(override, message):
     with pytest.raises(ValueError) as error:
         load_config(overrides=[override])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override", ["data.flat_location=[0, 0.996]", "data.flat_length=[0.004, 0.998]"]
+)
+def test_settings_at_the_edge_of_what_is_allowed(override):
+    load_config(overrides=[override])
 
 
 @pytest.mark.parametrize(

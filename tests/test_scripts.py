@@ -11,6 +11,7 @@ import evaluate
 import plot_attention
 import train
 from constants import PROJECT_DIR
+from data_utils import run_script
 from model import load_checkpoint
 
 matplotlib.use("agg")
@@ -68,13 +69,42 @@ def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, ca
     ]
 
 
-def test_ctrl_c_before_the_first_epoch_saves_nothing(tmp_path, monkeypatch, capsys):
-    def interrupted(*args, **kwargs):
+def test_the_run_is_of_the_training_seed_and_chosen_on_the_validation_split(tmp_path, monkeypatch):
+    train_tiny(monkeypatch, tmp_path / "zero")
+    model, config = load_checkpoint(tmp_path / "zero" / "model.pt")
+    val = data.make_splits(config["data"]).val
+    probability, _ = model.predict(val.series)
+    loss = -np.log(np.where(val.labels == 1, probability, 1 - probability)).mean()
+    history = json.loads((tmp_path / "zero" / "history.json").read_text())
+    assert min(history["val_loss"]) == pytest.approx(loss, rel=1e-4)
+
+    train_tiny(monkeypatch, tmp_path / "one", "training.seed=1")
+    other, _ = load_checkpoint(tmp_path / "one" / "model.pt")
+    assert not np.array_equal(probability, other.predict(val.series)[0])
+
+
+def test_ctrl_c_before_the_first_epoch_is_done_writes_nothing(tmp_path, monkeypatch, capsys):
+    def press_ctrl_c(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.Trainer, "fit", interrupted)
-    assert train_tiny(monkeypatch, tmp_path / "run") == 130
+    monkeypatch.setattr(train.Trainer, "_train_epoch", press_ctrl_c)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--artifacts", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as stop:
+        run_script(train.main)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
     assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_later_keeps_the_best_model_so_far(tmp_path, monkeypatch, capsys):
+    def press_ctrl_c(history):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "print_epoch", press_ctrl_c)
+    assert train_tiny(monkeypatch, tmp_path) == 130
+    assert "interrupted after" in capsys.readouterr().out
+    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 1
+    load_checkpoint(tmp_path / "model.pt")
 
 
 def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
@@ -140,6 +170,21 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
     titles = [axis.get_title() for axis in figures[0].axes]
     assert titles[0].startswith("truly normal") and titles[1].startswith("truly anomalous")
     assert (artifacts / "attention.png").read_bytes().startswith(PNG)
+    model, config = load_checkpoint(artifacts / "model.pt")
+    test = data.make_splits(config["data"]).test
+    for column, label in enumerate((0, 1)):
+        number = np.flatnonzero(test.labels == label)[0]
+        _, attention = model.predict(test.series[number])
+        signal, below = figures[0].axes[column], figures[0].axes[column + 2]
+        line, area = signal.collections[0], below.collections[0]
+        np.testing.assert_allclose(line.get_segments()[10][0], [10, test.series[number, 10]], rtol=1e-6)
+        np.testing.assert_allclose(line.get_array(), attention[0, :-1], rtol=1e-5)
+        assert area.get_paths()[0].vertices[:, 1].max() == pytest.approx(attention.max(), rel=1e-5)
+        assert len(signal.patches) == len(below.patches) == label
+        if label:
+            steps = np.flatnonzero(test.flat_mask[number])
+            assert signal.patches[0].get_x() == steps[0]
+            assert signal.patches[0].get_width() == steps[-1] - steps[0]
 
     run(
         monkeypatch,
@@ -160,7 +205,11 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
 @pytest.mark.parametrize(
     "script, arguments, message",
     [
-        ("train.py", ["--set", "data.noise=-1"], "data.noise must be a number from 0"),
+        (
+            "train.py",
+            ["--artifacts", "run", "--set", "data.noise=-1"],
+            "data.noise must be a number from 0",
+        ),
         ("evaluate.py", ["--artifacts", "nowhere"], "run train.py first"),
     ],
 )
