@@ -2,6 +2,7 @@
 
 import argparse
 
+import numpy as np
 import torch
 from sklearn.metrics import (
     accuracy_score,
@@ -51,9 +52,19 @@ def attention_metrics(attention, flat_mask):
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
         "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
-        # One column per series: scikit-learn averages over the columns.
-        "auc": float(roc_auc_score(flat_mask.T, attention.T, average="macro")),
+        "auc": float(np.mean([step_auc(*row) for row in zip(attention, flat_mask)])),
     }
+
+
+def step_auc(weights, flat):
+    """ROC AUC within one series (T,): how often a flat step outweighs another one, ties half.
+
+    As scikit-learn's `roc_auc_score`, whose checks take 30 times as long on so short a series.
+    """
+    others = np.sort(weights[~flat])
+    lower = np.searchsorted(others, weights[flat], side="left")
+    lower_or_equal = np.searchsorted(others, weights[flat], side="right")
+    return (lower + lower_or_equal).mean() / (2 * len(others))
 
 
 def check_no_leak(trained_on, tested_on):

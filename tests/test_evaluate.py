@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from evaluate import attention_metrics, classification_metrics
+from evaluate import attention_metrics, classification_metrics, step_auc
 
 
 def test_classification_metrics_worked_out_by_hand():
@@ -46,3 +47,10 @@ def test_uniform_attention_scores_the_flat_share_and_one_half():
     assert attention_metrics(np.full((2, 10), 0.1), mask) == pytest.approx(
         {"mass": 0.4, "pointing": 0.4, "auc": 0.5}
     )
+
+
+def test_step_auc_is_scikit_learns_with_and_without_ties():
+    rng = np.random.default_rng(0)
+    for levels in (2, 5, 10_000):
+        weights, flat = rng.integers(levels, size=60) / levels, rng.random(60) < 0.3
+        assert step_auc(weights, flat) == pytest.approx(roc_auc_score(flat, weights))
