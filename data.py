@@ -19,7 +19,7 @@ from data_utils import (
     generate_series,
     load_config,
     run_script,
-    whole_file,
+    save_figure,
 )
 
 
@@ -128,8 +128,7 @@ def main():
         )
 
     path = args.artifacts / SAMPLES_PLOT_NAME
-    with whole_file(path) as temporary:
-        plot_samples(splits.train).savefig(temporary, dpi=150)
+    save_figure(path, plot_samples(splits.train))
     print(f"picture of some training series: {path}")
 
 

@@ -219,20 +219,17 @@ def check_config(config):
 
     data, model = config["data"], config["model"]
     num_points = data["num_points"]
-    last_start = int(data["flat_location"][1] * num_points)
-    shortest = min(int(data["flat_length"][0] * num_points), num_points - last_start)
-    if shortest < 2:
+    first_start, last_start = (int(location * num_points) for location in data["flat_location"])
+    shortest, longest = (int(length * num_points) for length in data["flat_length"])
+    segment = f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']}"
+    fewest = min(shortest, num_points - last_start)
+    if fewest < 2:
         raise ValueError(
-            f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']} can leave "
-            f"{max(shortest, 0)} flat steps of {num_points}; at least 2 must remain"
+            f"{segment} can leave {fewest} flat steps of {num_points}; at least 2 must remain"
         )
-    if (
-        int(data["flat_location"][0] * num_points) == 0
-        and int(data["flat_length"][1] * num_points) >= num_points
-    ):
+    if first_start == 0 and longest >= num_points:
         raise ValueError(
-            f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']} can make"
-            " a whole series flat; lower the longest length or raise the first location"
+            f"{segment} can make a whole series flat; lower the longest length or raise the first location"
         )
     patches, rest = divmod(num_points, model["patch_length"])
     if rest or patches < 2:
@@ -355,3 +352,9 @@ def write_json(path, content):
     """Write `content` as indented JSON, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def save_figure(path, figure):
+    """Write a Matplotlib figure in the format that the suffix names, whole or not at all."""
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)

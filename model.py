@@ -121,7 +121,7 @@ class AttentionClassifier(nn.Module):
         Raises
         ------
         ValueError : wrong number of dimensions, no series, not numbers, NaN or infinity, or
-            not two or more whole patches.
+            not two or more whole patches; a batch size below 1.
         """
         series = np.atleast_2d(np.asarray(series))
         if series.dtype.kind not in "iufb":

@@ -19,7 +19,7 @@ from constants import (
     NUM_THREADS,
 )
 from data import make_splits, shade_flat
-from data_utils import add_artifacts_option, run_script, whole_file
+from data_utils import add_artifacts_option, run_script, save_figure
 from model import load_checkpoint
 
 # Grey where the network hardly looks; darker, in print too, the more it looks.
@@ -102,8 +102,7 @@ def main():
     series = test.series[chosen]
     figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))
     path = args.output or args.artifacts / ATTENTION_PLOT_NAME
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(path, figure)
     print(f"test series {', '.join(map(str, chosen))}; the picture is {path}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()

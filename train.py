@@ -21,7 +21,7 @@ from data_utils import (
     add_config_options,
     load_config,
     run_script,
-    whole_file,
+    save_figure,
     write_json,
 )
 from model import AttentionClassifier, Trainer, save_checkpoint
@@ -82,8 +82,7 @@ def main():
 
     save_checkpoint(args.artifacts / CHECKPOINT_NAME, model, config)
     write_json(args.artifacts / HISTORY_NAME, history)
-    with whole_file(args.artifacts / HISTORY_PLOT_NAME) as temporary:
-        plot_history(history).savefig(temporary, dpi=150)
+    save_figure(args.artifacts / HISTORY_PLOT_NAME, plot_history(history))
     print(
         f"{'interrupted' if history['interrupted'] else 'done'} after {history['total_seconds']:.1f} s;"
         f" kept the weights of epoch {history['best_epoch']}"
