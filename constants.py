@@ -13,6 +13,8 @@ HISTORY_PLOT_NAME = "history.png"
 METRICS_NAME = "metrics.json"
 ATTENTION_PLOT_NAME = "attention.png"
 SAMPLES_PLOT_NAME = "samples.png"
+READY_NAME = ".ready"  # whole files on their way into place
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
 LABEL_NAMES = ("normal", "anomalous")  # LABEL_NAMES[label]; anomalous is the positive class
 NORMAL, ANOMALOUS = 0, 1

@@ -3,7 +3,6 @@
 `python data.py` prints what the splits hold and draws a few series.
 """
 
-import argparse
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +13,13 @@ from torch.utils.data import Dataset
 
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
 from data_utils import (
-    add_artifacts_option,
-    add_config_options,
+    ScriptParser,
+    check_output,
+    figure_bytes,
     generate_series,
     load_config,
     run_script,
-    save_figure,
+    write_files,
 )
 
 
@@ -46,7 +46,7 @@ def make_splits(data_config):
 
     Raises
     ------
-    ValueError : the sizes leave a split without series of both classes.
+    ValueError : the sizes leave a split without series of one of the classes.
     """
     size = data_config["dataset_size"]
     labels = np.full(size, ANOMALOUS)
@@ -60,13 +60,15 @@ def make_splits(data_config):
             np.arange(size), test_size=test_size, stratify=labels, random_state=seed
         )
         train, val = train_test_split(rest, test_size=val_size, stratify=labels[rest], random_state=seed)
-    except ValueError as error:
+        complete = all(len(np.unique(labels[part])) == 2 for part in (train, val, test))
+    except ValueError:  # too few for scikit-learn to share out
+        complete = False
+    if not complete:
         raise ValueError(
-            f"data.dataset_size {size} cannot be split three ways by class: {error}"
-        ) from error
-    for name, part in zip(Splits._fields, (train, val, test)):
-        if len(np.unique(labels[part])) < 2:
-            raise ValueError(f"data: the {name} split of {len(part)} series lacks one of the classes")
+            f"data.dataset_size {size}, data.normal_ratio {data_config['normal_ratio']}, data.val_fraction"
+            f" {data_config['val_fraction']} and data.test_fraction {data_config['test_fraction']} leave a"
+            " split without series of one of the classes; each of the three needs both"
+        )
 
     series, flat_mask = generate_series(data_config, labels)
     return Splits(*(Split(series[part], labels[part], flat_mask[part]) for part in (train, val, test)))
@@ -113,11 +115,11 @@ def shade_flat(axis, flat_mask):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Describe the data and draw a few series.")
-    add_config_options(parser)
-    add_artifacts_option(parser)
-    args = parser.parse_args()
-    splits = make_splits(load_config(args.config, args.overrides)["data"])
+    args = ScriptParser("Describe the data and draw a few series.", takes_config=True).parse_args()
+    config = load_config(args.config, args.overrides)
+    path = args.artifacts / SAMPLES_PLOT_NAME
+    check_output(path)
+    splits = make_splits(config["data"])
 
     print(f"{'split':8}{'series':>8}" + "".join(f"{name:>12}" for name in LABEL_NAMES))
     for name, split in zip(Splits._fields, splits):
@@ -127,8 +129,7 @@ def main():
             + "".join(f"{c:6} ({c / counts.sum():.0%})".rjust(12) for c in counts)
         )
 
-    path = args.artifacts / SAMPLES_PLOT_NAME
-    save_figure(path, plot_samples(splits.train))
+    write_files(args.artifacts, {SAMPLES_PLOT_NAME: figure_bytes(plot_samples(splits.train))})
     print(f"picture of some training series: {path}")
 
 

@@ -1,18 +1,22 @@
 """Sine waves, flat segments and checked settings, in NumPy and the standard library.
 
-The last section holds what every script shares: how errors end it and how files are written.
+The last two sections hold what every script shares: how files are written, how errors end it.
 """
 
+import argparse
 import contextlib
 import difflib
+import errno
+import io
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE
+from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, READY_NAME
 
 # ---------------------------------------------------------------- signals
 
@@ -149,8 +153,8 @@ def _range(low, high):
 
 
 def _choice(*values):
-    texts = [json.dumps(value) for value in values]  # as text, since in Python True == 1
-    return "one of " + ", ".join(texts), lambda v: json.dumps(v) in texts
+    texts = ", ".join(json.dumps(value) for value in values)
+    return f"one of {texts}", lambda v: type(v) in (bool, str) and v in values  # 1 is no true
 
 
 RULES = {
@@ -159,8 +163,8 @@ RULES = {
         "dataset_size": _integer(1),
         "num_points": _integer(2),
         "normal_ratio": _fraction(),
-        "frequency": _range(0, 1e6),
-        "amplitude": _range(0, 1e6),
+        "frequency": _range(1e-6, 1e6),
+        "amplitude": _range(1e-6, 1e6),
         "phase": _range(-1e6, 1e6),
         "flat_location": _range(0, 1),
         "flat_length": _range(0, 1),
@@ -190,16 +194,22 @@ RULES = {
 }
 
 
+def _show(value):
+    """`value` as JSON, cut short: whatever stands in a config can stand in a message."""
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _check_keys(where, given, expected):
     if not isinstance(given, dict):
-        raise ValueError(f"{where} must be an object in braces, got {json.dumps(given)}")
+        raise ValueError(f"{where} must be an object in braces, got {_show(given)}")
     for key in given:
         if key not in expected:
-            close = difflib.get_close_matches(key, expected, n=1, cutoff=0)
-            raise ValueError(f"{where} has the unknown key {key!r}; did you mean {close[0]!r}?")
+            (close,) = difflib.get_close_matches(str(key), expected, n=1, cutoff=0)
+            raise ValueError(f'{where} has the unknown key {_show(key)}; did you mean "{close}"?')
     for key in expected:
         if key not in given:
-            raise ValueError(f"{where} lacks the key {key!r}")
+            raise ValueError(f'{where} lacks the key "{key}"')
 
 
 def check_config(config):
@@ -211,13 +221,13 @@ def check_config(config):
     """
     _check_keys("the config", config, RULES)
     for section, rules in RULES.items():
-        _check_keys(f"section {section!r} of the config", config[section], rules)
+        _check_keys(f'section "{section}" of the config', config[section], rules)
         for key, (allowed, accepts) in rules.items():
             value = config[section][key]
             if not accepts(value):
-                raise ValueError(f"{section}.{key} must be {allowed}, got {json.dumps(value)}")
+                raise ValueError(f"{section}.{key} must be {allowed}, got {_show(value)}")
 
-    data, model = config["data"], config["model"]
+    data = config["data"]
     num_points = data["num_points"]
     first_start, last_start = (int(location * num_points) for location in data["flat_location"])
     shortest, longest = (int(length * num_points) for length in data["flat_length"])
@@ -231,13 +241,45 @@ def check_config(config):
         raise ValueError(
             f"{segment} can make a whole series flat; lower the longest length or raise the first location"
         )
-    patches, rest = divmod(num_points, model["patch_length"])
-    if rest or patches < 2:
+    check_patches(num_points, config["model"]["patch_length"])
+    needed, there = memory_needed(config), machine_memory()
+    if needed > there:
         raise ValueError(
-            f"model.patch_length must divide data.num_points ({num_points}) into two or more patches,"
-            f" got {model['patch_length']}"
+            f"data.dataset_size {data['dataset_size']}, data.num_points {num_points}, model.hidden_size"
+            f" {config['model']['hidden_size']}, model.attention_size {config['model']['attention_size']} and"
+            f" training.batch_size {config['training']['batch_size']} would take about"
+            f" {needed / 2**30:.3g} GiB of memory; this machine has {there / 2**30:.3g}"
         )
     return config
+
+
+def check_patches(num_points, patch_length):
+    """Raise ValueError unless a series is two or more whole patches."""
+    patches, rest = divmod(num_points, patch_length)
+    if rest or patches < 2:
+        raise ValueError(
+            f"model.patch_length must divide the {num_points} points of a series into two or more"
+            f" patches, got {patch_length}"
+        )
+
+
+def memory_needed(config):
+    """Bytes that a training takes beyond what Python and PyTorch take; the factors are measured."""
+    data, model, training = config["data"], config["model"], config["training"]
+    hidden, attention = model["hidden_size"], model["attention_size"]
+    weights = hidden * (16 * model["patch_length"] + 8 * hidden + 3 * attention)
+    batch = min(training["batch_size"], data["dataset_size"])
+    tokens = batch * data["num_points"] // model["patch_length"]
+    points = data["dataset_size"] * data["num_points"]
+    return 25 * points + 32 * weights + tokens * (140 * hidden + 12 * attention)
+
+
+def machine_memory():
+    """Bytes of this machine's memory; 16 GiB where the system does not tell (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return 16 * 2**30
 
 
 def load_config(path=CONFIG_FILE, overrides=()):
@@ -257,104 +299,162 @@ def load_config(path=CONFIG_FILE, overrides=()):
     ValueError : the file cannot be read, or `check_config` refuses what it says.
     """
     try:
-        config = json.loads(
-            Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates
-        )
+        config = _read_config(path)
+        for override in overrides:
+            _apply_override(config, override)
+        return check_config(config)
+    except RecursionError as error:
+        raise ValueError(f"the config {path} or a --set value nests its brackets too deeply") from error
+
+
+def _read_config(path):
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors write a byte order mark
+        return json.loads(text, object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise ValueError(f"cannot read the config {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"cannot read the config {path}: {error}") from error
-
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, _, key = name.partition(".")
-        if not (equals and key):
-            raise ValueError(f"--set takes section.key=value, got {override!r}")
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"--set {name}: the value {text!r} is not JSON; a string needs its quotes"
-            ) from error
-        # An unknown section or key is left to the check, which names the nearest.
-        if isinstance(config, dict) and isinstance(config.setdefault(section, {}), dict):
-            config[section][key] = value
-    return check_config(config)
+    except ValueError as error:  # of the text's encoding, or with line and column
+        raise ValueError(f"the config {path} is not JSON: {error}") from error
 
 
 def _without_duplicates(pairs):
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise ValueError(f"the key {key!r} stands there twice")
+            raise ValueError(f"the key {_show(key)} stands there twice")
     return dict(pairs)
+
+
+def _apply_override(config, override):
+    name, equals, text = override.partition("=")
+    section, _, key = name.partition(".")
+    if not (equals and key):
+        raise ValueError(f"--set takes section.key=value, got {_show(override)}")
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"--set {name}: the value {_show(text)} is not JSON; a string needs its quotes"
+        ) from error
+    # An unknown section or key is left to the check, which names the nearest.
+    if isinstance(config, dict) and isinstance(config.setdefault(section, {}), dict):
+        config[section][key] = value
+
+
+# ---------------------------------------------------------------- files
+
+
+def check_output(path, option="--artifacts"):
+    """Find out before the work whether the file `path` can be written after it.
+
+    Raises
+    ------
+    ValueError : names the option, the path and the reason.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        folder = next(parent for parent in path.parents if parent.exists())
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
+
+
+def write_files(folder, files, remove=()):
+    """Put `files`, {name: bytes}, into `folder` and remove others: all of it or nothing.
+
+    All are written into a folder of their own; its renaming is the one moment from which they count.
+    Only then are they moved into place: by this process or, if that is killed, by the next one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as staging:
+        for name, content in (files | dict.fromkeys(remove, b"")).items():  # empty: to be removed
+            Path(staging, name).write_bytes(content)
+        while True:
+            finish_writing(folder)
+            try:
+                os.rename(staging, folder / READY_NAME)
+                break
+            except OSError as error:  # it is there: another process is just as far
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+    finish_writing(folder)
+
+
+def finish_writing(folder):
+    """Move files into place that `write_files` made ready; several processes may do so at once."""
+    for path in Path(folder, READY_NAME).glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if path.stat().st_size:
+                os.replace(path, Path(folder, path.name))
+            else:
+                Path(folder, path.name).unlink(missing_ok=True)
+                path.unlink()
+    with contextlib.suppress(OSError):  # not there, or filled again already
+        os.rmdir(Path(folder, READY_NAME))
+
+
+def json_bytes(content):
+    """Indented JSON; NaN, which it does not know, is a ValueError."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def figure_bytes(figure, format="png"):
+    """A Matplotlib figure as a file of the format."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=format, dpi=150)
+    return buffer.getvalue()
 
 
 # ---------------------------------------------------------------- scripts
 
 
-def add_config_options(parser):
-    """The options of the scripts that read a config: --config and --set."""
-    parser.add_argument(
-        "--config", default=CONFIG_FILE, metavar="FILE", help="settings (default: config.json)"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="SECTION.KEY=VALUE",
-        help="change one setting, the value in JSON; may be given several times",
-    )
+class ScriptParser(argparse.ArgumentParser):
+    """The options that scripts share; a wrong one is an error of one line."""
 
+    def __init__(self, description, takes_config=False):
+        super().__init__(description=description)
+        if takes_config:
+            self.add_argument(
+                "--config", default=CONFIG_FILE, metavar="FILE", help="settings (default: config.json)"
+            )
+            self.add_argument(
+                "--set",
+                action="append",
+                default=[],
+                dest="overrides",
+                metavar="SECTION.KEY=VALUE",
+                help="change one setting, the value in JSON; may be given several times",
+            )
+        self.add_argument(
+            "--artifacts",
+            default=ARTIFACTS_DIR,
+            type=Path,
+            metavar="DIR",
+            help="folder of the run (default: artifacts)",
+        )
 
-def add_artifacts_option(parser):
-    """The option of every script: the folder of the run."""
-    parser.add_argument(
-        "--artifacts",
-        default=ARTIFACTS_DIR,
-        type=Path,
-        metavar="DIR",
-        help="folder of the run (default: artifacts)",
-    )
+    def error(self, message):
+        raise ValueError(f"{message}; --help lists the options")
 
 
 def run_script(main):
-    """Run `main`; end with one line `error: ...` and exit code 2 on what a user can mend."""
+    """Run `main` and exit with its code; what a user can mend is one line `error: ...`, and code 2."""
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold any letter
     try:
-        sys.exit(main())
+        code = main()
+        print(end="", flush=True)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-
-
-@contextlib.contextmanager
-def whole_file(path):
-    """Yield a temporary path beside `path`; move it there only if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which names the format
+        code = 130
+    except BrokenPipeError:  # `| head -1`: whom it was for has left
+        code = 141  # as shells report it
+    except (ValueError, OSError, MemoryError) as error:
+        print("error:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+        code = 2
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path, content):
-    """Write `content` as indented JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def save_figure(path, figure):
-    """Write a Matplotlib figure in the format that the suffix names, whole or not at all."""
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        print(end="", flush=True)
+    except OSError:  # said above; Python would say it again at its end
+        sys.stdout = None
+    sys.exit(code)

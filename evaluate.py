@@ -1,7 +1,5 @@
 """How well the trained model classifies, and whether it looks at the flat segment: python evaluate.py"""
 
-import argparse
-
 import numpy as np
 import torch
 from sklearn.metrics import (
@@ -14,7 +12,7 @@ from sklearn.metrics import (
 
 from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME, NUM_THREADS
 from data import make_splits
-from data_utils import add_artifacts_option, load_config, run_script, write_json
+from data_utils import ScriptParser, check_output, json_bytes, load_config, run_script, write_files
 from model import load_checkpoint
 
 
@@ -100,14 +98,15 @@ def print_report(labels, probability, metrics, flat_share):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Evaluate the trained model on its test split.")
-    add_artifacts_option(parser)
+    parser = ScriptParser("Evaluate the trained model on its test split.")
     parser.add_argument(
         "--config", metavar="FILE", help="take the test split of these data settings instead"
     )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    path = args.artifacts / METRICS_NAME
+    check_output(path)
     data_config = config["data"]
     if args.config:
         data_config = load_config(args.config)["data"]
@@ -120,10 +119,9 @@ def main():
     mask = test.flat_mask[anomalous]
     metrics["attention"] = attention_metrics(attention[anomalous], mask)
     metrics["data"] = data_config
-    print_report(test.labels, probability, metrics, flat_share=mask.mean())
 
-    path = args.artifacts / METRICS_NAME
-    write_json(path, metrics)
+    write_files(args.artifacts, {METRICS_NAME: json_bytes(metrics)})
+    print_report(test.labels, probability, metrics, flat_share=mask.mean())
     print(f"\nthe figures are in {path}")
 
 

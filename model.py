@@ -1,8 +1,12 @@
 """The BiLSTM-attention classifier, its early-stopping trainer and its checkpoint."""
 
 import copy
+import io
 import math
 import time
+import warnings
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from data_utils import check_config, whole_file
+from data_utils import check_config, check_patches, finish_writing
 
 # ---------------------------------------------------------------- model
 
@@ -120,9 +124,12 @@ class AttentionClassifier(nn.Module):
 
         Raises
         ------
-        ValueError : wrong number of dimensions, no series, not numbers, NaN or infinity, or
-            not two or more whole patches; a batch size below 1.
+        ValueError : wrong number of dimensions, no series, not numbers, NaN, infinity or masked
+            values, not two or more whole patches, values too large for the network; a batch size
+            below 1.
         """
+        if np.ma.is_masked(series):
+            raise ValueError("series holds masked values")
         series = np.atleast_2d(np.asarray(series))
         if series.dtype.kind not in "iufb":
             raise ValueError(f"series must hold real numbers, got dtype {series.dtype}")
@@ -130,11 +137,7 @@ class AttentionClassifier(nn.Module):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if series.ndim != 2 or series.size == 0:
             raise ValueError(f"series must have the shape (N, T) or (T,), got {series.shape}")
-        patches, rest = divmod(series.shape[1], self.patch_length)
-        if rest or patches < 2:
-            raise ValueError(
-                f"series must hold two or more patches of {self.patch_length} steps, got {series.shape[1]} steps"
-            )
+        check_patches(series.shape[1], self.patch_length)
 
         probability = np.empty(len(series), dtype=np.float32)
         attention = np.empty(series.shape, dtype=np.float32)
@@ -143,11 +146,12 @@ class AttentionClassifier(nn.Module):
             for first in range(0, len(series), batch_size):
                 rows = slice(first, first + batch_size)
                 batch = torch.from_numpy(series[rows].astype(np.float64))
-                finite = batch.isfinite().all(dim=1)
+                logits, weights = self(batch)
+                # Without standardising, huge values can overflow on the way to the logit.
+                finite = batch.isfinite().all(dim=1) & logits.isfinite()
                 if not finite.all():
                     number = first + finite.int().argmin().item()
-                    raise ValueError(f"series {number} holds NaN or infinity")
-                logits, weights = self(batch)
+                    raise ValueError(f"series {number} holds NaN, infinity or too large values")
                 probability[rows] = logits.sigmoid().numpy()
                 attention[rows] = weights.numpy()
         return probability, attention
@@ -182,6 +186,9 @@ def _nonzero(scale):
 # ---------------------------------------------------------------- training
 
 
+DIVERGED_LOSS = 100  # nats per series, where guessing costs 0.7: the weights have blown up
+
+
 class Trainer:
     """Adam on binary cross-entropy, stopped early; knows nothing of the model but its forward.
 
@@ -210,17 +217,14 @@ class Trainer:
         Parameters
         ----------
         train_set, val_set : datasets of (series (T,), label ()).
-        on_epoch : called after each epoch with the history so far.
+        on_epoch : called after each epoch with its number (from 1) and its entry in the history.
 
         Returns
         -------
         dict : lists with one entry per epoch `train_loss`, `val_loss`, `val_accuracy`,
-            `seconds`; then `best_epoch` (from 1), `total_seconds` and `interrupted`.
-
-        Raises
-        ------
-        ValueError : the loss is no longer a number.
-        KeyboardInterrupt : Ctrl-C before the first epoch is done; later it ends the training.
+            `seconds`; then `total_seconds`, `best_epoch` (0 if none was finished) and `ended`:
+            "done", "stopped early", "interrupted" (by Ctrl-C) or "diverged" (a loss that is no
+            number, or above DIVERGED_LOSS).
         """
         loader = DataLoader(
             train_set, self.batch_size, shuffle=True, generator=torch.Generator().manual_seed(self.seed)
@@ -235,36 +239,37 @@ class Trainer:
         else:
             scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)  # changes nothing
 
-        history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
-        history |= {"best_epoch": 0, "total_seconds": 0.0, "interrupted": False}
-        best_loss, best_weights = math.inf, None
+        best_loss, best_epoch, best_weights = math.inf, 0, None
+        epochs, ended = [], "done"
         try:
-            for epoch in range(1, self.max_epochs + 1):
+            for number in range(1, self.max_epochs + 1):
                 started = time.perf_counter()
                 train_loss = self._train_epoch(loader, optimizer, scheduler)
                 val_loss, val_accuracy = self._validate(val_loader)
-                if not math.isfinite(train_loss + val_loss):
-                    raise ValueError(
-                        f"the loss is no longer a number in epoch {epoch}: lower training.learning_rate"
-                    )
+                if not (train_loss < DIVERGED_LOSS and val_loss < DIVERGED_LOSS):  # nor is NaN
+                    ended = "diverged"
+                    break
+                seconds = time.perf_counter() - started
+                epochs.append((train_loss, val_loss, val_accuracy, seconds))
                 if val_loss < best_loss:
-                    best_loss, best_weights = val_loss, copy.deepcopy(self.model.state_dict())
-                    history["best_epoch"] = epoch
-                history["train_loss"].append(train_loss)
-                history["val_loss"].append(val_loss)
-                history["val_accuracy"].append(val_accuracy)
-                history["seconds"].append(time.perf_counter() - started)
-                history["total_seconds"] += history["seconds"][-1]
+                    weights = copy.deepcopy(self.model.state_dict())
+                    best_loss, best_epoch, best_weights = val_loss, number, weights
                 if on_epoch:
-                    on_epoch(history)
-                if epoch - history["best_epoch"] >= self.patience:
+                    on_epoch(number, *epochs[-1])
+                if number - best_epoch >= self.patience:
+                    ended = "stopped early"
                     break
         except KeyboardInterrupt:
-            if best_weights is None:
-                raise
-            history["interrupted"] = True
-        self.model.load_state_dict(best_weights)
-        return history
+            ended = "interrupted"
+        if best_epoch:
+            self.model.load_state_dict(best_weights)
+        names = ("train_loss", "val_loss", "val_accuracy", "seconds")
+        history = {name: [epoch[i] for epoch in epochs] for i, name in enumerate(names)}
+        return history | {
+            "total_seconds": sum(history["seconds"]),
+            "best_epoch": best_epoch,
+            "ended": ended,
+        }
 
     def _train_epoch(self, loader, optimizer, scheduler):
         self.model.train()
@@ -293,10 +298,11 @@ class Trainer:
 # ---------------------------------------------------------------- checkpoint
 
 
-def save_checkpoint(path, model, config):
-    """Write the weights and the whole config, whole or not at all."""
-    with whole_file(path) as temporary:
-        torch.save({"config": config, "weights": model.state_dict()}, temporary)
+def checkpoint_bytes(model, config):
+    """A checkpoint file: the weights and the whole config. Equal ones are equal byte by byte."""
+    buffer = io.BytesIO()
+    torch.save({"config": config, "weights": model.state_dict()}, buffer)
+    return buffer.getvalue()
 
 
 def load_checkpoint(path):
@@ -304,18 +310,33 @@ def load_checkpoint(path):
 
     Raises
     ------
-    ValueError : there is no such file, or it is no checkpoint of this project.
+    ValueError : there is no such file, it cannot be read, it is damaged, or no checkpoint of this
+        project.
     """
+    finish_writing(Path(path).parent)
     try:
-        # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
-        checkpoint = torch.load(path, weights_only=True)
-        config = check_config(checkpoint["config"])
-        model = AttentionClassifier(**config["model"])
-        model.load_state_dict(checkpoint["weights"])
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip():  # PyTorch does not look at the checksums
+                raise zipfile.BadZipFile
+        with warnings.catch_warnings(action="ignore"):  # of files made by other software
+            # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
+            checkpoint = torch.load(path, weights_only=True)
+        config, weights = checkpoint["config"], checkpoint["weights"]
     except FileNotFoundError as error:
         raise ValueError(f"no checkpoint {path}: run train.py first") from error
-    except Exception as error:  # a damaged file can fail in any way
+    except OSError as error:
+        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    except Exception as error:  # such a file can fail in any way
         raise ValueError(
-            f"{path} is no checkpoint of this project, or damaged: run train.py again"
+            f"the checkpoint {path} is damaged, or not of this project: run train.py again"
         ) from error
+    try:
+        model = AttentionClassifier(**check_config(config)["model"])
+        model.load_state_dict(weights)
+    except ValueError as error:
+        raise ValueError(f"the settings in {path} are not for this version: {error}") from error
+    except Exception as error:  # weights can be of any kind
+        raise ValueError(f"the weights in {path} do not fit its settings: run train.py again") from error
+    if not all(weight.isfinite().all() for weight in model.parameters()):
+        raise ValueError(f"the weights in {path} are not all finite numbers: run train.py again")
     return model, config

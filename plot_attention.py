@@ -1,6 +1,5 @@
 """Look at the attention over test series: python plot_attention.py"""
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -17,9 +16,10 @@ from constants import (
     LINE_COLORS,
     NORMAL,
     NUM_THREADS,
+    PICTURE_SUFFIXES,
 )
 from data import make_splits, shade_flat
-from data_utils import add_artifacts_option, run_script, save_figure
+from data_utils import ScriptParser, check_output, figure_bytes, run_script, write_files
 from model import load_checkpoint
 
 # Grey where the network hardly looks; darker, in print too, the more it looks.
@@ -71,8 +71,7 @@ def plot_attention(series, labels, flat_mask, probability, attention):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Plot the attention over series of the test split.")
-    add_artifacts_option(parser)
+    parser = ScriptParser("Plot the attention over series of the test split.")
     parser.add_argument(
         "--index",
         type=int,
@@ -88,6 +87,13 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    path = args.output or args.artifacts / ATTENTION_PLOT_NAME
+    if path.suffix not in PICTURE_SUFFIXES or not path.parent.is_dir():
+        raise ValueError(
+            f"--output must end in one of {', '.join(PICTURE_SUFFIXES)} and lie in a folder that is there,"
+            f" got {path}"
+        )
+    check_output(path, option="--output" if args.output else "--artifacts")
     test = make_splits(config["data"]).test
 
     if args.index is None:
@@ -101,8 +107,7 @@ def main():
 
     series = test.series[chosen]
     figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))
-    path = args.output or args.artifacts / ATTENTION_PLOT_NAME
-    save_figure(path, figure)
+    write_files(path.parent, {path.name: figure_bytes(figure, format=path.suffix[1:])})
     print(f"test series {', '.join(map(str, chosen))}; the picture is {path}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()

@@ -1,6 +1,5 @@
 """Train the attention classifier and save the run: python train.py"""
 
-import argparse
 import shlex
 
 import torch
@@ -9,29 +8,31 @@ from matplotlib.ticker import MaxNLocator
 
 from constants import (
     ARTIFACTS_DIR,
+    ATTENTION_PLOT_NAME,
     CHECKPOINT_NAME,
     HISTORY_NAME,
     HISTORY_PLOT_NAME,
     LINE_COLORS,
+    METRICS_NAME,
     NUM_THREADS,
 )
 from data import SineWaveTorchDataset, make_splits
 from data_utils import (
-    add_artifacts_option,
-    add_config_options,
+    ScriptParser,
+    check_output,
+    figure_bytes,
+    json_bytes,
     load_config,
     run_script,
-    save_figure,
-    write_json,
+    write_files,
 )
-from model import AttentionClassifier, Trainer, save_checkpoint
+from model import DIVERGED_LOSS, AttentionClassifier, Trainer, checkpoint_bytes
 
 
-def print_epoch(history):
+def print_epoch(number, train_loss, val_loss, val_accuracy, seconds):
     print(
-        f"epoch {len(history['seconds']):2}  train loss {history['train_loss'][-1]:.4f}"
-        f"  val loss {history['val_loss'][-1]:.4f}  val accuracy {history['val_accuracy'][-1]:.4f}"
-        f"  {history['seconds'][-1]:.1f} s",
+        f"epoch {number:2}  train loss {train_loss:.4f}  val loss {val_loss:.4f}"
+        f"  val accuracy {val_accuracy:.4f}  {seconds:.1f} s",
         flush=True,
     )
 
@@ -60,13 +61,21 @@ def plot_history(history):
     return figure
 
 
+def save_run(folder, model, config, history):
+    """Put a run into its folder, in place of the run before and of what was said of that."""
+    files = {
+        CHECKPOINT_NAME: checkpoint_bytes(model, config),
+        HISTORY_NAME: json_bytes(history),
+        HISTORY_PLOT_NAME: figure_bytes(plot_history(history)),
+    }
+    write_files(folder, files, remove=(METRICS_NAME, ATTENTION_PLOT_NAME))
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Train the attention classifier and save the run.")
-    add_config_options(parser)
-    add_artifacts_option(parser)
-    args = parser.parse_args()
+    args = ScriptParser("Train the attention classifier, save the run.", takes_config=True).parse_args()
     torch.set_num_threads(NUM_THREADS)
     config = load_config(args.config, args.overrides)
+    check_output(args.artifacts / CHECKPOINT_NAME)
 
     print(f"generating {config['data']['dataset_size']} series of {config['data']['num_points']} points")
     splits = make_splits(config["data"])
@@ -80,19 +89,22 @@ def main():
         on_epoch=print_epoch,
     )
 
-    save_checkpoint(args.artifacts / CHECKPOINT_NAME, model, config)
-    write_json(args.artifacts / HISTORY_NAME, history)
-    save_figure(args.artifacts / HISTORY_PLOT_NAME, plot_history(history))
-    print(
-        f"{'interrupted' if history['interrupted'] else 'done'} after {history['total_seconds']:.1f} s;"
-        f" kept the weights of epoch {history['best_epoch']}"
-    )
-    option = (
-        "" if args.artifacts == ARTIFACTS_DIR else f" --artifacts {shlex.quote(str(args.artifacts))}"
-    )
-    print(f"the run is in {args.artifacts}; next:")
-    print(f"  python evaluate.py{option}\n  python plot_attention.py{option}")
-    return 130 if history["interrupted"] else 0
+    kept = "nothing is written"
+    if history["best_epoch"]:
+        save_run(args.artifacts, model, config, history)
+        kept = f"the weights of epoch {history['best_epoch']} are kept"
+    if history["ended"] == "diverged":
+        raise ValueError(
+            f"the loss became NaN, or above {DIVERGED_LOSS}, in epoch {len(history['seconds']) + 1}:"
+            f" lower training.learning_rate, {config['training']['learning_rate']}; {kept}"
+        )
+    print(f"{history['ended']} after {history['total_seconds']:.1f} s; {kept}")
+    if history["best_epoch"]:
+        chosen = args.artifacts != ARTIFACTS_DIR
+        option = f" --artifacts {shlex.quote(str(args.artifacts))}" if chosen else ""
+        print(f"the run is in {args.artifacts}; next:")
+        print(f"  python evaluate.py{option}\n  python plot_attention.py{option}")
+    return 130 if history["ended"] == "interrupted" else 0
 
 
 if __name__ == "__main__":

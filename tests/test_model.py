@@ -5,7 +5,7 @@ from torch import nn
 
 from data import SineWaveTorchDataset, make_splits
 from data_utils import load_config
-from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
+from model import AttentionClassifier, Trainer, checkpoint_bytes, load_checkpoint
 
 SCORES = ("state", "token_and_state", "uniform")
 
@@ -145,32 +145,11 @@ def test_predict_takes_other_types_and_views(waves):
         np.testing.assert_allclose(model.predict(same)[0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "series, message",
-    [
-        (np.zeros((2, 3, 500)), "shape"),
-        (np.zeros((0, 500)), "shape"),
-        ([], "shape"),
-        (np.zeros(505), "patches of 10 steps, got 505"),
-        (np.zeros(10), "two or more patches"),
-        (["a"] * 500, "real numbers"),
-        (np.array([object()] * 500), "real numbers"),
-        (np.array([[0.0] * 500, [np.nan] * 500]), "series 1 holds NaN or infinity"),
-        (np.array([0.0] * 499 + [np.inf]), "series 0 holds NaN or infinity"),
-    ],
-)
-def test_predict_refuses_what_is_no_series(series, message):
-    with pytest.raises(ValueError, match=message):
-        make_model().predict(series)
-
-
-def test_predict_names_the_series_and_the_batch_size():
+def test_predict_names_the_series_of_all_batches():
     series = np.zeros((3, 500))
     series[2, 7] = np.nan
     with pytest.raises(ValueError, match="series 2 holds"):
         make_model().predict(series, batch_size=1)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
-        make_model().predict(series, batch_size=-1)
 
 
 def test_start_is_undecided_with_a_short_memory():
@@ -221,7 +200,7 @@ def test_trainer_stops_early_and_gives_back_the_best_weights():
     losses = [0.9, 0.5, 0.3, 0.4, 0.35, 0.6, 0.1]
     model, history = scripted_fit(losses, max_epochs=7, patience=3)
     assert history["val_loss"] == pytest.approx(losses[:6])  # three epochs without a better one
-    assert history["best_epoch"] == 3
+    assert history["best_epoch"] == 3 and history["ended"] == "stopped early"
     assert model.epochs.item() == pytest.approx(3)
 
 
@@ -229,26 +208,26 @@ def test_trainer_stops_at_max_epochs_and_counts_seconds():
     _, history = scripted_fit([0.9, 0.8, 0.7], max_epochs=3, patience=1)
     assert history["best_epoch"] == len(history["seconds"]) == 3
     assert history["total_seconds"] == pytest.approx(sum(history["seconds"]))
-    assert not history["interrupted"]
+    assert history["ended"] == "done"
 
 
 def test_interrupted_training_keeps_the_best_weights_so_far():
-    def press_ctrl_c(history):
-        if len(history["seconds"]) == 2:
+    def press_ctrl_c(number, *figures):
+        if number == 2:
             raise KeyboardInterrupt
 
     model, history = scripted_fit([0.3, 0.5, 0.1], on_epoch=press_ctrl_c)
-    assert history["interrupted"] and history["best_epoch"] == 1
+    assert history["ended"] == "interrupted" and history["best_epoch"] == 1
     assert model.epochs.item() == pytest.approx(1)
 
 
-def test_ctrl_c_before_the_first_epoch_is_done_goes_on_to_the_caller():
+def test_ctrl_c_before_the_first_epoch_is_done_leaves_no_best_epoch():
     def press_ctrl_c():
         raise KeyboardInterrupt
         yield
 
-    with pytest.raises(KeyboardInterrupt):
-        scripted_fit(press_ctrl_c())
+    _, history = scripted_fit(press_ctrl_c())
+    assert history["ended"] == "interrupted" and history["best_epoch"] == 0
 
 
 class OneWeight(nn.Module):
@@ -278,9 +257,21 @@ def test_one_epoch_is_adam_on_each_batch():
     assert history["val_loss"] == pytest.approx([np.log1p(np.exp(-3 * weight))])
 
 
-def test_a_loss_that_is_no_number_ends_the_training():
-    with pytest.raises(ValueError, match="no longer a number in epoch 2"):
-        scripted_fit([0.5, float("nan")])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 101])
+def test_a_diverged_loss_ends_the_training_with_the_best_weights_so_far(loss):
+    model, history = scripted_fit([0.4, 0.5, loss, 0.1], max_epochs=4)
+    assert history["ended"] == "diverged" and history["best_epoch"] == 1
+    assert history["val_loss"] == pytest.approx([0.4, 0.5])
+    assert model.epochs.item() == pytest.approx(1)
+    assert scripted_fit([loss])[1]["best_epoch"] == 0
+
+
+def test_a_training_loss_that_is_no_number_ends_the_training():
+    dataset = SineWaveTorchDataset(np.full((4, 5), np.nan), np.ones(4))
+    history = Trainer(OneWeight(), **tiny_training()).fit(
+        dataset, SineWaveTorchDataset(np.ones((4, 5)), np.ones(4))
+    )
+    assert history["ended"] == "diverged" and history["train_loss"] == []
 
 
 def test_history_holds_the_losses_of_a_real_model(waves):
@@ -335,45 +326,8 @@ def test_the_order_of_the_series_follows_the_seed_of_the_trainer_alone(waves):
 def test_checkpoint_round_trip(tmp_path, waves):
     config = load_config(overrides=["model.hidden_size=3"])
     model = AttentionClassifier(**config["model"])
-    save_checkpoint(tmp_path / "model.pt", model, config)
+    (tmp_path / "model.pt").write_bytes(checkpoint_bytes(model, config))
     loaded, loaded_config = load_checkpoint(tmp_path / "model.pt")
     assert loaded_config == config
     for mine, theirs in zip(model.predict(waves), loaded.predict(waves)):
         np.testing.assert_array_equal(mine, theirs)
-
-
-def test_missing_and_damaged_checkpoints_are_refused(tmp_path):
-    path = tmp_path / "model.pt"
-    with pytest.raises(ValueError, match="run train.py first"):
-        load_checkpoint(path)
-    config = load_config()
-    save_checkpoint(path, AttentionClassifier(**config["model"]), config)
-    whole = path.read_bytes()
-    other = AttentionClassifier(**config["model"] | {"hidden_size": 3})
-    for content in (b"", b"x" * 100, whole[:100], whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
-            load_checkpoint(path)
-    impossible = config | {"training": config["training"] | {"patience": -1}}
-    for saved in (
-        {},
-        {"config": impossible, "weights": AttentionClassifier(**config["model"]).state_dict()},
-        {"config": config, "weights": {1: 2}},
-        [1],
-        {"config": config, "weights": other.state_dict()},
-        nn.Linear(1, 1).state_dict(),
-    ):
-        torch.save(saved, path)
-        with pytest.raises(ValueError, match="no checkpoint of this project, or damaged"):
-            load_checkpoint(path)
-
-
-def test_code_in_a_checkpoint_does_not_run(tmp_path):
-    class Malicious:
-        def __reduce__(self):
-            return (tmp_path / "ran").touch, ()
-
-    torch.save({"config": Malicious(), "weights": {}}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match="no checkpoint"):
-        load_checkpoint(tmp_path / "model.pt")
-    assert not (tmp_path / "ran").exists()

@@ -1,17 +1,19 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import matplotlib
 import numpy as np
 import pytest
+import torch
 
 import data
 import evaluate
 import plot_attention
 import train
 from constants import PROJECT_DIR
-from data_utils import run_script
 from model import load_checkpoint
 
 matplotlib.use("agg")
@@ -34,16 +36,26 @@ def run(monkeypatch, script, *arguments):
     return script.main()
 
 
+def settings(*extra):
+    """The options of a tiny training."""
+    return [word for override in (*TINY, *extra) for word in ("--set", override)]
+
+
 def train_tiny(monkeypatch, artifacts, *extra):
-    settings = [word for override in (*TINY, *extra) for word in ("--set", override)]
-    return run(monkeypatch, train, "--artifacts", artifacts, *settings)
+    return run(monkeypatch, train, "--artifacts", artifacts, *settings(*extra))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        assert train_tiny(patch, folder) == 0
+    return folder
 
 
 @pytest.fixture
-def artifacts(tmp_path, monkeypatch, capsys):
-    assert train_tiny(monkeypatch, tmp_path / "run") == 0
-    capsys.readouterr()
-    return tmp_path / "run"
+def artifacts(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys):
@@ -81,30 +93,6 @@ def test_the_run_is_of_the_training_seed_and_chosen_on_the_validation_split(tmp_
     train_tiny(monkeypatch, tmp_path / "one", "training.seed=1")
     other, _ = load_checkpoint(tmp_path / "one" / "model.pt")
     assert not np.array_equal(probability, other.predict(val.series)[0])
-
-
-def test_ctrl_c_before_the_first_epoch_is_done_writes_nothing(tmp_path, monkeypatch, capsys):
-    def press_ctrl_c(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train.Trainer, "_train_epoch", press_ctrl_c)
-    monkeypatch.setattr(sys, "argv", ["train.py", "--artifacts", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stop:
-        run_script(train.main)
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "\ninterrupted\n"
-    assert not (tmp_path / "run").exists()
-
-
-def test_ctrl_c_later_keeps_the_best_model_so_far(tmp_path, monkeypatch, capsys):
-    def press_ctrl_c(history):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "print_epoch", press_ctrl_c)
-    assert train_tiny(monkeypatch, tmp_path) == 130
-    assert "interrupted after" in capsys.readouterr().out
-    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 1
-    load_checkpoint(tmp_path / "model.pt")
 
 
 def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
@@ -148,16 +136,59 @@ def test_evaluate_refuses_to_test_on_series_of_the_training(artifacts, tmp_path,
     assert json.loads((artifacts / "metrics.json").read_text())["data"]["seed"] == 1
 
 
-def test_two_runs_of_the_same_settings_agree(tmp_path, monkeypatch):
-    metrics = []
-    for name in ("one", "two"):
-        train_tiny(monkeypatch, tmp_path / name)
-        run(monkeypatch, evaluate, "--artifacts", tmp_path / name)
-        metrics.append((tmp_path / name / "metrics.json").read_text())
-    assert metrics[0] == metrics[1]
-    train_tiny(monkeypatch, tmp_path / "other", "training.seed=1", "data.seed=1")
-    run(monkeypatch, evaluate, "--artifacts", tmp_path / "other")
-    assert (tmp_path / "other" / "metrics.json").read_text() != metrics[0]
+def test_two_runs_of_the_same_settings_agree_and_each_seed_matters(artifacts, tmp_path, monkeypatch):
+    def weights_and_metrics(folder, *extra):
+        train_tiny(monkeypatch, folder, *extra)
+        run(monkeypatch, evaluate, "--artifacts", folder)
+        return (folder / "model.pt").read_bytes(), json.loads((folder / "metrics.json").read_text())
+
+    first = weights_and_metrics(tmp_path / "one")
+    assert weights_and_metrics(tmp_path / "two") == first
+    assert weights_and_metrics(tmp_path / "three", "training.seed=1")[0] != first[0]
+    assert weights_and_metrics(tmp_path / "four", "data.seed=1")[1]["attention"] != first[1]["attention"]
+
+
+def test_more_threads_give_the_same_figures_to_three_digits(tmp_path, monkeypatch):
+    figures = []
+    for threads in (1, 2):
+        monkeypatch.setattr(train, "NUM_THREADS", threads)
+        monkeypatch.setattr(evaluate, "NUM_THREADS", threads)
+        train_tiny(
+            monkeypatch, tmp_path / str(threads), "data.dataset_size=2000", "training.max_epochs=5"
+        )
+        assert torch.get_num_threads() == threads
+        run(monkeypatch, evaluate, "--artifacts", tmp_path / str(threads))
+        metrics = json.loads((tmp_path / str(threads) / "metrics.json").read_text())
+        figures.append([metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values()])
+    torch.set_num_threads(1)
+    assert figures[0] == pytest.approx(figures[1], abs=5e-4)
+
+
+def test_the_run_carries_its_settings_to_any_place(tmp_path):
+    """All three scripts in one process, from another folder, warnings being errors."""
+    folder = tmp_path / "a folder in Zürich"
+    script = (
+        "import runpy, sys\n"
+        "project, folder, *settings = sys.argv[1:]\n"
+        "for name, extra in ('train.py', settings), ('evaluate.py', []), ('plot_attention.py', []):\n"
+        "    sys.argv = [name, '--artifacts', folder, *extra]\n"
+        "    try:\n"
+        "        runpy.run_path(f'{project}/{name}', run_name='__main__')\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, stop.code\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, PROJECT_DIR, folder.name, *settings()],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(PROJECT_DIR)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0 and result.stderr == ""
+    assert f"python evaluate.py --artifacts '{folder.name}'" in result.stdout
+    assert json.loads((folder / "metrics.json").read_text())["data"]["dataset_size"] == 100
+    assert (folder / "attention.png").read_bytes().startswith(PNG)
 
 
 def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkeypatch):
@@ -198,26 +229,3 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
     )
     assert len(figures[1].axes) == 3  # signal, attention, colour bar
     assert b"<svg" in (tmp_path / "one.svg").read_bytes()
-    with pytest.raises(ValueError, match="--index must lie in 0 .. 19"):
-        run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 20)
-
-
-@pytest.mark.parametrize(
-    "script, arguments, message",
-    [
-        (
-            "train.py",
-            ["--artifacts", "run", "--set", "data.noise=-1"],
-            "data.noise must be a number from 0",
-        ),
-        ("evaluate.py", ["--artifacts", "nowhere"], "run train.py first"),
-    ],
-)
-def test_an_error_is_one_line_and_exit_code_2(tmp_path, script, arguments, message):
-    result = subprocess.run(
-        [sys.executable, PROJECT_DIR / script, *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-    assert message in result.stderr
-    assert list(tmp_path.iterdir()) == []
