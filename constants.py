@@ -12,6 +12,9 @@ HISTORY_NAME = "history.json"
 HISTORY_PLOT_NAME = "history.png"
 METRICS_NAME = "metrics.json"
 ATTENTION_PLOT_NAME = "attention.png"
+RUN_NAMES = (CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, METRICS_NAME, ATTENTION_PLOT_NAME)
+
+# Others in that folder.
 SAMPLES_PLOT_NAME = "samples.png"
 READY_NAME = ".ready"  # whole files on their way into place
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")

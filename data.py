@@ -117,8 +117,7 @@ def shade_flat(axis, flat_mask):
 def main():
     args = ScriptParser("Describe the data and draw a few series.", takes_config=True).parse_args()
     config = load_config(args.config, args.overrides)
-    path = args.artifacts / SAMPLES_PLOT_NAME
-    check_output(path)
+    check_output(args.artifacts, SAMPLES_PLOT_NAME)
     splits = make_splits(config["data"])
 
     print(f"{'split':8}{'series':>8}" + "".join(f"{name:>12}" for name in LABEL_NAMES))
@@ -130,7 +129,7 @@ def main():
         )
 
     write_files(args.artifacts, {SAMPLES_PLOT_NAME: figure_bytes(plot_samples(splits.train))})
-    print(f"picture of some training series: {path}")
+    print(f"picture of some training series: {args.artifacts / SAMPLES_PLOT_NAME}")
 
 
 if __name__ == "__main__":

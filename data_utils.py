@@ -334,7 +334,7 @@ def _apply_override(config, override):
         value = json.loads(text)
     except ValueError as error:
         raise ValueError(
-            f"--set {name}: the value {_show(text)} is not JSON; a string needs its quotes"
+            f"--set {_show(override)}: the value is not JSON; a string needs its quotes"
         ) from error
     # An unknown section or key is left to the check, which names the nearest.
     if isinstance(config, dict) and isinstance(config.setdefault(section, {}), dict):
@@ -344,31 +344,35 @@ def _apply_override(config, override):
 # ---------------------------------------------------------------- files
 
 
-def check_output(path, option="--artifacts"):
-    """Find out before the work whether the file `path` can be written after it.
+def check_output(folder, *names, option="--artifacts"):
+    """Find out before the work whether files of these names can be written into `folder` after it.
 
     Raises
     ------
-    ValueError : names the option, the path and the reason.
+    ValueError : names the option, the file and the reason.
     """
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        folder = next(parent for parent in path.parents if parent.exists())
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
+    for path in (folder / name for name in names):
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            existing = next(parent for parent in path.parents if parent.exists())
+            tempfile.TemporaryFile(dir=existing).close()
+        except OSError as error:
+            raise ValueError(
+                f"cannot write {path}: {error.strerror}; choose another {option}"
+            ) from error
 
 
-def write_files(folder, files, remove=()):
-    """Put `files`, {name: bytes}, into `folder` and remove others: all of it or nothing.
+def write_files(folder, files, replaces=()):
+    """Put `files`, {name: bytes}, into `folder`: all of them or none, whatever happens.
 
-    All are written into a folder of their own; its renaming is the one moment from which they count.
-    Only then are they moved into place: by this process or, if that is killed, by the next one.
+    Files of the names in `replaces` that are not among `files` are removed. All is prepared in a
+    folder of its own; its renaming is the one moment from which it counts. Only then are the files
+    moved into place: by this process or, if that is killed, by the next one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as staging:
-        for name, content in (files | dict.fromkeys(remove, b"")).items():  # empty: to be removed
+        for name, content in (dict.fromkeys(replaces, b"") | files).items():  # empty: to be removed
             Path(staging, name).write_bytes(content)
         while True:
             finish_writing(folder)

@@ -105,8 +105,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    path = args.artifacts / METRICS_NAME
-    check_output(path)
+    check_output(args.artifacts, METRICS_NAME)
     data_config = config["data"]
     if args.config:
         data_config = load_config(args.config)["data"]
@@ -122,7 +121,7 @@ def main():
 
     write_files(args.artifacts, {METRICS_NAME: json_bytes(metrics)})
     print_report(test.labels, probability, metrics, flat_share=mask.mean())
-    print(f"\nthe figures are in {path}")
+    print(f"\nthe figures are in {args.artifacts / METRICS_NAME}")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def main():
             f"--output must end in one of {', '.join(PICTURE_SUFFIXES)} and lie in a folder that is there,"
             f" got {path}"
         )
-    check_output(path, option="--output" if args.output else "--artifacts")
+    check_output(path.parent, path.name, option="--output" if args.output else "--artifacts")
     test = make_splits(config["data"]).test
 
     if args.index is None:

@@ -8,13 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from constants import (
     ARTIFACTS_DIR,
-    ATTENTION_PLOT_NAME,
     CHECKPOINT_NAME,
     HISTORY_NAME,
     HISTORY_PLOT_NAME,
     LINE_COLORS,
-    METRICS_NAME,
     NUM_THREADS,
+    RUN_NAMES,
 )
 from data import SineWaveTorchDataset, make_splits
 from data_utils import (
@@ -62,20 +61,20 @@ def plot_history(history):
 
 
 def save_run(folder, model, config, history):
-    """Put a run into its folder, in place of the run before and of what was said of that."""
+    """Put a run into its folder, in place of the one before and of what was found out about that."""
     files = {
         CHECKPOINT_NAME: checkpoint_bytes(model, config),
         HISTORY_NAME: json_bytes(history),
         HISTORY_PLOT_NAME: figure_bytes(plot_history(history)),
     }
-    write_files(folder, files, remove=(METRICS_NAME, ATTENTION_PLOT_NAME))
+    write_files(folder, files, replaces=RUN_NAMES)
 
 
 def main():
     args = ScriptParser("Train the attention classifier, save the run.", takes_config=True).parse_args()
     torch.set_num_threads(NUM_THREADS)
     config = load_config(args.config, args.overrides)
-    check_output(args.artifacts / CHECKPOINT_NAME)
+    check_output(args.artifacts, *RUN_NAMES)
 
     print(f"generating {config['data']['dataset_size']} series of {config['data']['num_points']} points")
     splits = make_splits(config["data"])

@@ -101,7 +101,7 @@ def blocked(name):
 
     def prepare(folder):
         (folder / name).mkdir()
-        if name == "model.pt":
+        if name in ("model.pt", "history.json"):
             return train.main, ["--artifacts", "."]
         (folder / "model.pt").write_bytes(CHECKPOINT)
         return (evaluate if name == "metrics.json" else plot_attention).main, ["--artifacts", "."]
@@ -130,6 +130,10 @@ ROWS = {
     "not JSON": (config_file('{"data": \n 1,}'), ["config.json is not JSON", "line 2 column 4"]),
     "not text": (config_file(b"\xff\xfe\x00"), ["config.json is not JSON"]),
     "a list": (config_file("[]"), ["the config", "object", "got []"]),
+    "a list and --set": (
+        lambda folder: (train.main, [*config_file("[]")(folder)[1], "--set", "data.noise=0"]),
+        ["object", "got []"],
+    ),
     "null": (config_file("null"), ["object", "got null"]),
     "deep": (config_file(DEEP), ["brackets"]),
     "a huge number": (config_file('{"data": 1%s}' % (5000 * "0")), ["config.json", "limit"]),
@@ -220,8 +224,8 @@ ROWS = {
     "--set without a section": (settings("noise=1"), ["--set", "section.key=value", '"noise=1"']),
     "--set no such key": (settings("data.nois=1"), ['"nois"', 'did you mean "noise"']),
     "--set no such section": (settings("dat.noise=1"), ['"dat"', 'did you mean "data"']),
-    "--set no JSON": (settings("data.noise=much"), ["--set data.noise", '"much"', "not JSON"]),
-    "--set nothing": (settings("data.noise="), ["--set data.noise", "not JSON"]),
+    "--set no JSON": (settings("data.noise=much"), ['--set "data.noise=much"', "not JSON"]),
+    "--set nothing": (settings("data.noise="), ['--set "data.noise="', "not JSON"]),
     "--set deep": (settings(f"data.noise={DEEP}"), ["brackets"]),
     "no such option": (options(train, "--epochs", "3"), ["--epochs", "--help"]),
     "--index a text": (options(plot_attention, "--index", "last"), ["--index", "'last'"]),
@@ -263,6 +267,7 @@ ROWS = {
     ),
     "--artifacts too long": (options(train, "--artifacts", 300 * "x"), ["--artifacts", "too long"]),
     "a folder for model.pt": (blocked("model.pt"), ["model.pt", "directory"]),
+    "a folder for history.json": (blocked("history.json"), ["history.json", "directory"]),
     "a folder for metrics.json": (blocked("metrics.json"), ["metrics.json", "directory"]),
     "a folder for attention.png": (blocked("attention.png"), ["attention.png", "directory"]),
     "evaluate no such config": (
@@ -346,6 +351,12 @@ def test_bad_input(tmp_path, monkeypatch, capsys, recwarn, prepare, words):
     assert [word for word in words if word not in error] == [], error
     assert snapshot(tmp_path) == before
     assert not recwarn.list  # a warning would be a second line
+
+
+def test_where_the_system_does_not_tell_its_memory_16_gib_are_the_limit(monkeypatch):
+    monkeypatch.delattr("os.sysconf")
+    with pytest.raises(ValueError, match="about 23.3 GiB of memory; this machine has 16"):
+        load_config(overrides=["data.dataset_size=2000000"])  # 10^9 points of 25 bytes
 
 
 def test_a_checkpoint_cut_short_anywhere_is_refused(tmp_path):

@@ -118,17 +118,43 @@ def test_two_writers_at_once_leave_the_files_of_one(tmp_path, monkeypatch, momen
             nonlocal steps
             steps += 1
             if steps == moment:
-                write_files(tmp_path, yours, remove=["old"])
+                write_files(tmp_path, yours, replaces=["old", "a"])
             return function(*args)
 
         return step
 
     for name in ("rename", "replace", "rmdir"):
         monkeypatch.setattr(os, name, interrupted(getattr(os, name)))
-    write_files(tmp_path, mine, remove=["old"])
+    write_files(tmp_path, mine, replaces=["old", "a"])
     assert steps >= moment
     assert contents(tmp_path) in (mine, yours)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_a_killed_writer_made_ready_is_moved_before_the_next(tmp_path, monkeypatch):
+    rename = os.rename
+
+    def rename_at_last(source, target):
+        monkeypatch.setattr(os, "rename", rename)
+        target.mkdir()
+        (target / "a").write_bytes(b"theirs")
+        (target / "b").write_bytes(b"theirs")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_at_last)
+    write_files(tmp_path, {"a": b"mine"})
+    assert contents(tmp_path) == {"a": b"mine", "b": b"theirs"}
+
+
+def test_a_renaming_that_fails_changes_nothing(artifacts, monkeypatch, capsys):
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    old = contents(artifacts)
+    monkeypatch.setattr(os, "rename", refuse)
+    code, _, error = run_to_the_end(capsys, train_tiny, monkeypatch, artifacts)
+    assert code == 2 and "Permission denied" in error
+    assert contents(artifacts) == old
 
 
 def press_ctrl_c(*args):

@@ -229,3 +229,12 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
     )
     assert len(figures[1].axes) == 3  # signal, attention, colour bar
     assert b"<svg" in (tmp_path / "one.svg").read_bytes()
+
+
+@pytest.mark.parametrize("backend, windows", [("agg", 0), ("tkagg", 1)])
+def test_a_window_opens_where_there_is_a_screen(artifacts, monkeypatch, backend, windows):
+    shown = []
+    monkeypatch.setattr(plot_attention.plt, "get_backend", lambda: backend)
+    monkeypatch.setattr(plot_attention.plt, "show", lambda: shown.append(True))
+    run(monkeypatch, plot_attention, "--artifacts", artifacts)
+    assert len(shown) == windows
