@@ -17,12 +17,13 @@ RUN_NAMES = (CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, METRICS_NAME, ATT
 # Others in that folder.
 SAMPLES_PLOT_NAME = "samples.png"
 READY_NAME = ".ready"  # whole files on their way into place
+
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
 LABEL_NAMES = ("normal", "anomalous")  # LABEL_NAMES[label]; anomalous is the positive class
 NORMAL, ANOMALOUS = 0, 1
 
-# A small LSTM gains nothing from more threads and loses much where cores are busy or many.
+# More threads wait for each other at every time step of so small an LSTM: measured, see the README.
 NUM_THREADS = 1
 
 # Colours that stay apart in grey and for colour-blind readers (Okabe and Ito's palette).

@@ -368,21 +368,31 @@ def write_files(folder, files, replaces=()):
 
     Files of the names in `replaces` that are not among `files` are removed. All is prepared in a
     folder of its own; its renaming is the one moment from which it counts. Only then are the files
-    moved into place: by this process or, if that is killed, by the next one.
+    moved into place: by this process or, if that is killed, by the next one. Killed before, it
+    leaves a hidden folder that nothing reads.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as staging:
-        for name, content in (dict.fromkeys(replaces, b"") | files).items():  # empty: to be removed
-            Path(staging, name).write_bytes(content)
-        while True:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as staging:
+            for name, content in (dict.fromkeys(replaces, b"") | files).items():
+                Path(staging, name).write_bytes(content)  # an empty one stands for a removal
             finish_writing(folder)
-            try:
-                os.rename(staging, folder / READY_NAME)
-                break
-            except OSError as error:  # it is there: another process is just as far
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
-    finish_writing(folder)
+            while not _renamed(staging, folder / READY_NAME):
+                finish_writing(folder)
+        finish_writing(folder)
+    except OSError as error:
+        raise ValueError(f"cannot write {', '.join(files)} into {folder}: {error.strerror}") from error
+
+
+def _renamed(source, target):
+    """Rename a folder; False if the target is there, because another process is just as far."""
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
 
 
 def finish_writing(folder):
