@@ -16,7 +16,8 @@ RUN_NAMES = (CHECKPOINT_NAME, HISTORY_NAME, HISTORY_PLOT_NAME, METRICS_NAME, ATT
 
 # Others in that folder.
 SAMPLES_PLOT_NAME = "samples.png"
-READY_NAME = ".ready"  # whole files on their way into place
+WRITING_NAME = ".writing"  # folder of files being written
+READY_NAME = ".ready"  # folder of whole files on their way into place
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 
@@ -25,6 +26,7 @@ NORMAL, ANOMALOUS = 0, 1
 
 # More threads wait for each other at every time step of so small an LSTM: measured, see the README.
 NUM_THREADS = 1
+EVALUATION_BATCH = 256  # series at once where no gradients are kept
 
 # Colours that stay apart in grey and for colour-blind readers (Okabe and Ito's palette).
 LINE_COLORS = ("#0072B2", "#D55E00")

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
 from data_utils import (
     ScriptParser,
+    UserError,
     check_output,
     figure_bytes,
     generate_series,
@@ -46,7 +47,7 @@ def make_splits(data_config):
 
     Raises
     ------
-    ValueError : the sizes leave a split without series of one of the classes.
+    UserError : the sizes leave a split without series of one of the classes.
     """
     size = data_config["dataset_size"]
     labels = np.full(size, ANOMALOUS)
@@ -64,7 +65,7 @@ def make_splits(data_config):
     except ValueError:  # too few for scikit-learn to share out
         complete = False
     if not complete:
-        raise ValueError(
+        raise UserError(
             f"data.dataset_size {size}, data.normal_ratio {data_config['normal_ratio']}, data.val_fraction"
             f" {data_config['val_fraction']} and data.test_fraction {data_config['test_fraction']} leave a"
             " split without series of one of the classes; each of the three needs both"
@@ -119,6 +120,7 @@ def main():
     config = load_config(args.config, args.overrides)
     check_output(args.artifacts, SAMPLES_PLOT_NAME)
     splits = make_splits(config["data"])
+    write_files(args.artifacts, {SAMPLES_PLOT_NAME: figure_bytes(plot_samples(splits.train))})
 
     print(f"{'split':8}{'series':>8}" + "".join(f"{name:>12}" for name in LABEL_NAMES))
     for name, split in zip(Splits._fields, splits):
@@ -128,7 +130,6 @@ def main():
             + "".join(f"{c:6} ({c / counts.sum():.0%})".rjust(12) for c in counts)
         )
 
-    write_files(args.artifacts, {SAMPLES_PLOT_NAME: figure_bytes(plot_samples(splits.train))})
     print(f"picture of some training series: {args.artifacts / SAMPLES_PLOT_NAME}")
 
 

@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -17,7 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
-from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, READY_NAME
+from constants import (
+    ANOMALOUS,
+    ARTIFACTS_DIR,
+    CONFIG_FILE,
+    EVALUATION_BATCH,
+    READY_NAME,
+    WRITING_NAME,
+)
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # ---------------------------------------------------------------- signals
 
@@ -117,6 +130,10 @@ def generate_series(data_config, labels):
     return series.astype(np.float32), flat_mask
 
 
+class UserError(ValueError):
+    """What a user can mend. Scripts show it in one line; any other error is a bug and shows where."""
+
+
 # ---------------------------------------------------------------- settings
 # A rule is what is allowed, in words, and the test for it.
 
@@ -126,15 +143,15 @@ def _is_number(value):
 
 
 def _integer(low):
-    return f"an integer of at least {low}", lambda v: type(v) is int and low <= v < 2**63
+    return f"an integer of at least {low}, below 2^63", lambda v: type(v) is int and low <= v < 2**63
 
 
 def _number(low, high):
-    return f"a number from {low} to {high}", lambda v: _is_number(v) and low <= v <= high
+    return f"a number from {low:g} to {high:g}", lambda v: _is_number(v) and low <= v <= high
 
 
 def _positive(high):
-    return f"a number above 0, at most {high}", lambda v: _is_number(v) and 0 < v <= high
+    return f"a number above 0, at most {high:g}", lambda v: _is_number(v) and 0 < v <= high
 
 
 def _fraction():
@@ -143,7 +160,7 @@ def _fraction():
 
 def _range(low, high):
     return (
-        f"[min, max] with {low} <= min <= max <= {high}",
+        f"[min, max] with {low:g} <= min <= max <= {high:g}",
         lambda v: (
             isinstance(v, list)
             and len(v) == 2
@@ -155,7 +172,7 @@ def _range(low, high):
 
 def _choice(*values):
     texts = ", ".join(json.dumps(value) for value in values)
-    return f"one of {texts}", lambda v: type(v) in (bool, str) and v in values  # 1 is no true
+    return f"one of {texts}", lambda v: type(v) in (bool, str) and v in values  # for Python, 1 == True
 
 
 RULES = {
@@ -203,14 +220,14 @@ def _show(value):
 
 def _check_keys(where, given, expected):
     if not isinstance(given, dict):
-        raise ValueError(f"{where} must be an object in braces, got {_show(given)}")
+        raise UserError(f"{where} must be an object in braces, got {_show(given)}")
     for key in given:
         if key not in expected:
             (close,) = difflib.get_close_matches(str(key), expected, n=1, cutoff=0)
-            raise ValueError(f'{where} has the unknown key {_show(key)}; did you mean "{close}"?')
+            raise UserError(f'{where} has the unknown key {_show(key)}; did you mean "{close}"?')
     for key in expected:
         if key not in given:
-            raise ValueError(f'{where} lacks the key "{key}"')
+            raise UserError(f'{where} lacks the key "{key}"')
 
 
 def check_config(config):
@@ -218,7 +235,7 @@ def check_config(config):
 
     Raises
     ------
-    ValueError : names the key, the value and what is allowed.
+    UserError : names the key, the value and what is allowed.
     """
     _check_keys("the config", config, RULES)
     for section, rules in RULES.items():
@@ -226,7 +243,7 @@ def check_config(config):
         for key, (allowed, accepts) in rules.items():
             value = config[section][key]
             if not accepts(value):
-                raise ValueError(f"{section}.{key} must be {allowed}, got {_show(value)}")
+                raise UserError(f"{section}.{key} must be {allowed}, got {_show(value)}")
 
     data = config["data"]
     num_points = data["num_points"]
@@ -235,52 +252,53 @@ def check_config(config):
     segment = f"data.flat_location {data['flat_location']} and data.flat_length {data['flat_length']}"
     fewest = min(shortest, num_points - last_start)
     if fewest < 2:
-        raise ValueError(
+        raise UserError(
             f"{segment} can leave {fewest} flat steps of {num_points}; at least 2 must remain"
         )
     if first_start == 0 and longest >= num_points:
-        raise ValueError(
+        raise UserError(
             f"{segment} can make a whole series flat; lower the longest length or raise the first location"
         )
     check_patches(num_points, config["model"]["patch_length"])
-    needed, there = memory_needed(config), machine_memory()
-    if needed > there:
-        raise ValueError(
-            f"data.dataset_size {data['dataset_size']}, data.num_points {num_points}, model.hidden_size"
-            f" {config['model']['hidden_size']}, model.attention_size {config['model']['attention_size']} and"
-            f" training.batch_size {config['training']['batch_size']} would take about"
-            f" {needed / 2**30:.3g} GiB of memory; this machine has {there / 2**30:.3g}"
-        )
     return config
 
 
 def check_patches(num_points, patch_length):
-    """Raise ValueError unless a series is two or more whole patches."""
+    """Raise UserError unless a series is two or more whole patches."""
     patches, rest = divmod(num_points, patch_length)
     if rest or patches < 2:
-        raise ValueError(
+        raise UserError(
             f"model.patch_length must divide the {num_points} points of a series into two or more"
             f" patches, got {patch_length}"
         )
 
 
-def memory_needed(config):
-    """Bytes that a training takes beyond what Python and PyTorch take; the factors are measured."""
+def check_memory(config):
+    """Raise UserError if a training takes more memory than the machine has, by a rough estimate."""
     data, model, training = config["data"], config["model"], config["training"]
     hidden, attention = model["hidden_size"], model["attention_size"]
+    points = data["dataset_size"] * data["num_points"]
     weights = hidden * (16 * model["patch_length"] + 8 * hidden + 3 * attention)
     batch = min(training["batch_size"], data["dataset_size"])
-    tokens = batch * data["num_points"] // model["patch_length"]
-    points = data["dataset_size"] * data["num_points"]
-    return 25 * points + 32 * weights + tokens * (140 * hidden + 12 * attention)
-
-
-def machine_memory():
-    """Bytes of this machine's memory; 16 GiB where the system does not tell (Windows)."""
+    evaluated = min(EVALUATION_BATCH, data["dataset_size"])
+    tokens = data["num_points"] // model["patch_length"]
+    # Measured bytes. A point: in double and single precision, noise, mask. A weight: itself, its
+    # gradient, two of Adam's, copies. A hidden unit of a token: its gates, in training for both ways.
+    needed = 25 * points + 32 * weights + 1500 * batch
+    needed += tokens * max(
+        batch * (140 * hidden + 12 * attention), evaluated * (40 * hidden + 8 * attention)
+    )
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return 16 * 2**30
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows does not tell
+        there = 16 * 2**30
+    if needed > there:
+        raise UserError(
+            f"data.dataset_size {data['dataset_size']}, data.num_points {data['num_points']},"
+            f" model.hidden_size {hidden}, model.attention_size {attention} and training.batch_size"
+            f" {training['batch_size']} would take about {needed / 2**30:,.1f} GiB of memory; this machine"
+            f" has {there / 2**30:.1f}"
+        )
 
 
 def load_config(path=CONFIG_FILE, overrides=()):
@@ -297,15 +315,18 @@ def load_config(path=CONFIG_FILE, overrides=()):
 
     Raises
     ------
-    ValueError : the file cannot be read, or `check_config` refuses what it says.
+    UserError : the file cannot be read, `check_config` refuses what it says, or it takes too much
+        memory.
     """
     try:
         config = _read_config(path)
         for override in overrides:
             _apply_override(config, override)
-        return check_config(config)
+        check_config(config)
     except RecursionError as error:
-        raise ValueError(f"the config {path} or a --set value nests its brackets too deeply") from error
+        raise UserError(f"the config {path} or a --set value nests its brackets too deeply") from error
+    check_memory(config)
+    return config
 
 
 def _read_config(path):
@@ -313,15 +334,17 @@ def _read_config(path):
         text = Path(path).read_text(encoding="utf-8-sig")  # some editors write a byte order mark
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except OSError as error:
-        raise ValueError(f"cannot read the config {path}: {error.strerror}") from error
-    except ValueError as error:  # of the text's encoding, or with line and column
-        raise ValueError(f"the config {path} is not JSON: {error}") from error
+        raise UserError(f"cannot read the config {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"the config {path} is not JSON: {error}") from error  # with line and column
+    except ValueError as error:
+        raise UserError(f"cannot read the config {path}: {error}") from error
 
 
 def _without_duplicates(pairs):
     for key, count in Counter(key for key, _ in pairs).items():
         if count > 1:
-            raise ValueError(f"the key {_show(key)} stands there twice")
+            raise UserError(f"the key {_show(key)} stands there twice")
     return dict(pairs)
 
 
@@ -329,12 +352,13 @@ def _apply_override(config, override):
     name, equals, text = override.partition("=")
     section, _, key = name.partition(".")
     if not (equals and key):
-        raise ValueError(f"--set takes section.key=value, got {_show(override)}")
+        raise UserError(f"--set takes section.key=value, got {_show(override)}")
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise ValueError(
-            f"--set {_show(override)}: the value is not JSON; a string needs its quotes"
+        raise UserError(
+            f"--set {_show(override)}: the value is not JSON; a string needs quotes, as in"
+            """ --set 'model.scores_from="uniform"'"""
         ) from error
     # An unknown section or key is left to the check, which names the nearest.
     if isinstance(config, dict) and isinstance(config.setdefault(section, {}), dict):
@@ -349,67 +373,90 @@ def check_output(folder, *names, option="--artifacts"):
 
     Raises
     ------
-    ValueError : names the option, the file and the reason.
+    UserError : names the option, the file and the reason.
     """
     for path in (folder / name for name in names):
         try:
             if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            existing = next(parent for parent in path.parents if parent.exists())
+                raise OSError(errno.EISDIR, "it is a directory")
+            finish_writing(folder)
+            existing = next(parent for parent in path.parents if os.path.lexists(parent))
             tempfile.TemporaryFile(dir=existing).close()
         except OSError as error:
-            raise ValueError(
-                f"cannot write {path}: {error.strerror}; choose another {option}"
-            ) from error
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
 
 
-def write_files(folder, files, replaces=()):
-    """Put `files`, {name: bytes}, into `folder`: all of them or none, whatever happens.
+def write_files(folder, files, replaces=(), beside=None):
+    """Put `files`, {name: bytes, not empty}, into `folder`: all or none, whatever happens.
 
-    Files of the names in `replaces` that are not among `files` are removed. All is prepared in a
-    folder of its own; its renaming is the one moment from which it counts. Only then are the files
-    moved into place: by this process or, if that is killed, by the next one. Killed before, it
-    leaves a hidden folder that nothing reads.
+    All are first written into a hidden folder. They count from the moment that this is renamed to
+    READY_NAME; only then are they moved into place, by this process or, if it is killed, by the next.
+
+    Parameters
+    ----------
+    replaces : files of these names that are not among `files` are removed.
+    beside : (path, st_mtime_ns) of a file without which these are worth nothing.
+
+    Raises
+    ------
+    UserError : the files cannot be written, or the one that they belong to is another by now.
     """
+    staging = folder / WRITING_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as staging:
-            for name, content in (dict.fromkeys(replaces, b"") | files).items():
-                Path(staging, name).write_bytes(content)  # an empty one stands for a removal
-            finish_writing(folder)
-            while not _renamed(staging, folder / READY_NAME):
-                finish_writing(folder)
-        finish_writing(folder)
+        with _lock(folder):
+            if beside and beside[0].stat().st_mtime_ns != beside[1]:
+                raise UserError(f"{beside[0]} was replaced meanwhile: run this again")
+            _move_into_place(folder)
+            shutil.rmtree(staging, ignore_errors=True)  # a killed process may have left it
+            try:
+                staging.mkdir()
+                for name, content in (dict.fromkeys(replaces, b"") | files).items():
+                    (staging / name).write_bytes(content)  # an empty one stands for a removal
+                os.rename(staging, folder / READY_NAME)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+            _move_into_place(folder)
     except OSError as error:
-        raise ValueError(f"cannot write {', '.join(files)} into {folder}: {error.strerror}") from error
-
-
-def _renamed(source, target):
-    """Rename a folder; False if the target is there, because another process is just as far."""
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
-    return True
+        raise UserError(f"cannot write {', '.join(files)} into {folder}: {error.strerror}") from error
 
 
 def finish_writing(folder):
-    """Move files into place that `write_files` made ready; several processes may do so at once."""
-    for path in Path(folder, READY_NAME).glob("*"):
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            if path.stat().st_size:
-                os.replace(path, Path(folder, path.name))
-            else:
-                Path(folder, path.name).unlink(missing_ok=True)
-                path.unlink()
-    with contextlib.suppress(OSError):  # not there, or filled again already
-        os.rmdir(Path(folder, READY_NAME))
+    """Move into place what a killed `write_files` made ready."""
+    if os.path.lexists(folder / READY_NAME):
+        with _lock(folder):
+            _move_into_place(folder)
+
+
+def _move_into_place(folder):
+    ready = folder / READY_NAME
+    if not os.path.lexists(ready):
+        return
+    for path in ready.iterdir():
+        if path.stat().st_size:
+            os.replace(path, folder / path.name)
+        else:
+            (folder / path.name).unlink(missing_ok=True)
+            path.unlink()
+    ready.rmdir()
+
+
+@contextlib.contextmanager
+def _lock(folder):
+    """Let one process at a time change `folder`; a killed one lets go. Windows cannot do that."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def json_bytes(content):
-    """Indented JSON; NaN, which it does not know, is a ValueError."""
+    """Indented JSON; NaN, which JSON lacks, is a ValueError."""
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -449,7 +496,7 @@ class ScriptParser(argparse.ArgumentParser):
         )
 
     def error(self, message):
-        raise ValueError(f"{message}; --help lists the options")
+        raise UserError(f"{message}; --help lists the options")
 
 
 def run_script(main):
@@ -458,17 +505,17 @@ def run_script(main):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path can hold any letter
     try:
         code = main()
-        print(end="", flush=True)
+        print(end="", flush=True)  # here, where its failure is reported as any other
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # `| head -1`: whom it was for has left
         code = 141  # as shells report it
-    except (ValueError, OSError, MemoryError) as error:
+    except (UserError, OSError, MemoryError) as error:
         print("error:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
         code = 2
     try:
         print(end="", flush=True)
-    except OSError:  # said above; Python would say it again at its end
+    except OSError:  # stdout takes nothing any more: Python must not try again at its end
         sys.stdout = None
     sys.exit(code)

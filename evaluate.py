@@ -12,7 +12,15 @@ from sklearn.metrics import (
 
 from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME, NUM_THREADS
 from data import make_splits
-from data_utils import ScriptParser, check_output, json_bytes, load_config, run_script, write_files
+from data_utils import (
+    ScriptParser,
+    UserError,
+    check_output,
+    json_bytes,
+    load_config,
+    run_script,
+    write_files,
+)
 from model import load_checkpoint
 
 
@@ -70,9 +78,9 @@ def check_no_leak(trained_on, tested_on):
 
     One seed draws the same waves: then they must also be split in the same way.
     """
-    for key in ("normal_ratio", "val_fraction", "test_fraction"):
+    for key in ("dataset_size", "normal_ratio", "val_fraction", "test_fraction"):
         if tested_on["seed"] == trained_on["seed"] and tested_on[key] != trained_on[key]:
-            raise ValueError(
+            raise UserError(
                 f"--config: with data.seed {tested_on['seed']} as in training, data.{key} must be"
                 f" {trained_on[key]} as in training, got {tested_on[key]}; or take another seed"
             )
@@ -100,14 +108,18 @@ def print_report(labels, probability, metrics, flat_share):
 def main():
     parser = ScriptParser("Evaluate the trained model on its test split.")
     parser.add_argument(
-        "--config", metavar="FILE", help="take the test split of these data settings instead"
+        "--config",
+        metavar="FILE",
+        help="take the test split of these data settings instead; metrics.json then speaks of that",
     )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
-    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    checkpoint = args.artifacts / CHECKPOINT_NAME
+    model, config = load_checkpoint(checkpoint)
+    loaded = checkpoint, checkpoint.stat().st_mtime_ns
     check_output(args.artifacts, METRICS_NAME)
     data_config = config["data"]
-    if args.config:
+    if args.config is not None:
         data_config = load_config(args.config)["data"]
         check_no_leak(config["data"], data_config)
     test = make_splits(data_config).test
@@ -119,7 +131,8 @@ def main():
     metrics["attention"] = attention_metrics(attention[anomalous], mask)
     metrics["data"] = data_config
 
-    write_files(args.artifacts, {METRICS_NAME: json_bytes(metrics)})
+    write_files(args.artifacts, {METRICS_NAME: json_bytes(metrics)}, beside=loaded)
+    print(f"test split of {args.config or 'the run'}\n")
     print_report(test.labels, probability, metrics, flat_share=mask.mean())
     print(f"\nthe figures are in {args.artifacts / METRICS_NAME}")
 

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from data_utils import check_config, check_patches, finish_writing
+from constants import EVALUATION_BATCH
+from data_utils import UserError, check_config, check_patches, finish_writing
 
 # ---------------------------------------------------------------- model
 
@@ -109,7 +110,7 @@ class AttentionClassifier(nn.Module):
             patches.append(differences.unflatten(1, (-1, self.patch_length)))
         return torch.cat(patches, dim=2)
 
-    def predict(self, series, batch_size=256):
+    def predict(self, series, batch_size=EVALUATION_BATCH):
         """Classify raw series, batch by batch.
 
         Parameters
@@ -124,19 +125,19 @@ class AttentionClassifier(nn.Module):
 
         Raises
         ------
-        ValueError : wrong number of dimensions, no series, not numbers, NaN, infinity or masked
-            values, not two or more whole patches, values too large for the network; a batch size
-            below 1.
+        UserError : wrong number of dimensions, no series, not numbers, NaN, infinity or masked
+            values, a length that is not two or more whole patches, values too large for the network;
+            a batch size below 1.
         """
         if np.ma.is_masked(series):
-            raise ValueError("series holds masked values")
+            raise UserError("series holds masked values")
         series = np.atleast_2d(np.asarray(series))
-        if series.dtype.kind not in "iufb":
-            raise ValueError(f"series must hold real numbers, got dtype {series.dtype}")
+        if series.dtype.kind not in "iuf":
+            raise UserError(f"series must hold real numbers, got dtype {series.dtype}")
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
         if series.ndim != 2 or series.size == 0:
-            raise ValueError(f"series must have the shape (N, T) or (T,), got {series.shape}")
+            raise UserError(f"series must have the shape (N, T) or (T,), got {series.shape}")
         check_patches(series.shape[1], self.patch_length)
 
         probability = np.empty(len(series), dtype=np.float32)
@@ -147,11 +148,12 @@ class AttentionClassifier(nn.Module):
                 rows = slice(first, first + batch_size)
                 batch = torch.from_numpy(series[rows].astype(np.float64))
                 logits, weights = self(batch)
-                # Without standardising, huge values can overflow on the way to the logit.
-                finite = batch.isfinite().all(dim=1) & logits.isfinite()
+                # Without standardising, huge values overflow, at once or on the way to the logit.
+                values = batch if self.standardize else batch.float()
+                finite = values.isfinite().all(dim=1) & logits.isfinite()
                 if not finite.all():
                     number = first + finite.int().argmin().item()
-                    raise ValueError(f"series {number} holds NaN, infinity or too large values")
+                    raise UserError(f"series {number} holds NaN, infinity or too large values")
                 probability[rows] = logits.sigmoid().numpy()
                 attention[rows] = weights.numpy()
         return probability, attention
@@ -171,7 +173,7 @@ def clipped_difference(series, lag, clip):
     """Difference at each step of series (B, T): the change over `lag` steps around it.
 
     A lag of 1 is the first difference. A longer one sees the wave move when there is noise.
-    In units of the series' mean change, clipped at ±`clip`: where the flat segment ends the wave
+    In units of the series' mean absolute change, clipped at ±`clip`: where the flat segment ends the wave
     jumps; unclipped, this would be the loudest event of the series and draw the attention.
     """
     change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
@@ -217,19 +219,20 @@ class Trainer:
         Parameters
         ----------
         train_set, val_set : datasets of (series (T,), label ()).
-        on_epoch : called after each epoch with its number (from 1) and its entry in the history.
+        on_epoch : called after each epoch as on_epoch(number, train_loss=, val_loss=,
+            val_accuracy=, seconds=), the number from 1.
 
         Returns
         -------
         dict : lists with one entry per epoch `train_loss`, `val_loss`, `val_accuracy`,
-            `seconds`; then `total_seconds`, `best_epoch` (0 if none was finished) and `ended`:
+            `seconds`; then their sum `total_seconds`, `best_epoch` (0: none was finished) and `ended`:
             "done", "stopped early", "interrupted" (by Ctrl-C) or "diverged" (a loss that is no
             number, or above DIVERGED_LOSS).
         """
         loader = DataLoader(
             train_set, self.batch_size, shuffle=True, generator=torch.Generator().manual_seed(self.seed)
         )
-        val_loader = DataLoader(val_set, batch_size=256)
+        val_loader = DataLoader(val_set, EVALUATION_BATCH)
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         if self.schedule == "one_cycle":
             steps = self.max_epochs * len(loader)
@@ -246,16 +249,21 @@ class Trainer:
                 started = time.perf_counter()
                 train_loss = self._train_epoch(loader, optimizer, scheduler)
                 val_loss, val_accuracy = self._validate(val_loader)
-                if not (train_loss < DIVERGED_LOSS and val_loss < DIVERGED_LOSS):  # nor is NaN
+                if not (train_loss < DIVERGED_LOSS and val_loss < DIVERGED_LOSS):  # NaN is not
                     ended = "diverged"
                     break
-                seconds = time.perf_counter() - started
-                epochs.append((train_loss, val_loss, val_accuracy, seconds))
+                epoch = {
+                    "train_loss": train_loss,
+                    "val_loss": val_loss,
+                    "val_accuracy": val_accuracy,
+                    "seconds": time.perf_counter() - started,
+                }
+                epochs.append(epoch)
                 if val_loss < best_loss:
-                    weights = copy.deepcopy(self.model.state_dict())
+                    weights = copy.deepcopy(self.model.state_dict())  # first: Ctrl-C parts no values
                     best_loss, best_epoch, best_weights = val_loss, number, weights
                 if on_epoch:
-                    on_epoch(number, *epochs[-1])
+                    on_epoch(number, **epoch)
                 if number - best_epoch >= self.patience:
                     ended = "stopped early"
                     break
@@ -264,12 +272,9 @@ class Trainer:
         if best_epoch:
             self.model.load_state_dict(best_weights)
         names = ("train_loss", "val_loss", "val_accuracy", "seconds")
-        history = {name: [epoch[i] for epoch in epochs] for i, name in enumerate(names)}
-        return history | {
-            "total_seconds": sum(history["seconds"]),
-            "best_epoch": best_epoch,
-            "ended": ended,
-        }
+        history = {name: [epoch[name] for epoch in epochs] for name in names}
+        total = sum(history["seconds"])
+        return history | {"total_seconds": total, "best_epoch": best_epoch, "ended": ended}
 
     def _train_epoch(self, loader, optimizer, scheduler):
         self.model.train()
@@ -310,33 +315,33 @@ def load_checkpoint(path):
 
     Raises
     ------
-    ValueError : there is no such file, it cannot be read, it is damaged, or no checkpoint of this
+    UserError : there is no such file, it cannot be read, it is damaged, or no checkpoint of this
         project.
     """
-    finish_writing(Path(path).parent)
     try:
+        finish_writing(Path(path).parent)  # a killed train.py may have left that to do
         with zipfile.ZipFile(path) as archive:
             if archive.testzip():  # PyTorch does not look at the checksums
                 raise zipfile.BadZipFile
-        with warnings.catch_warnings(action="ignore"):  # of files made by other software
+        with warnings.catch_warnings(action="ignore"):  # about files made by other software
             # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
             checkpoint = torch.load(path, weights_only=True)
         config, weights = checkpoint["config"], checkpoint["weights"]
     except FileNotFoundError as error:
-        raise ValueError(f"no checkpoint {path}: run train.py first") from error
+        raise UserError(f"no checkpoint {path}: run train.py first") from error
     except OSError as error:
-        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # such a file can fail in any way
-        raise ValueError(
+        raise UserError(
             f"the checkpoint {path} is damaged, or not of this project: run train.py again"
         ) from error
     try:
         model = AttentionClassifier(**check_config(config)["model"])
         model.load_state_dict(weights)
     except ValueError as error:
-        raise ValueError(f"the settings in {path} are not for this version: {error}") from error
+        raise UserError(f"the settings in {path} are not for this version: {error}") from error
     except Exception as error:  # weights can be of any kind
-        raise ValueError(f"the weights in {path} do not fit its settings: run train.py again") from error
+        raise UserError(f"the weights in {path} do not fit its settings: run train.py again") from error
     if not all(weight.isfinite().all() for weight in model.parameters()):
-        raise ValueError(f"the weights in {path} are not all finite numbers: run train.py again")
+        raise UserError(f"the weights in {path} are not all finite numbers: run train.py again")
     return model, config

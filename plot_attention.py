@@ -19,7 +19,7 @@ from constants import (
     PICTURE_SUFFIXES,
 )
 from data import make_splits, shade_flat
-from data_utils import ScriptParser, check_output, figure_bytes, run_script, write_files
+from data_utils import ScriptParser, UserError, check_output, figure_bytes, run_script, write_files
 from model import load_checkpoint
 
 # Grey where the network hardly looks; darker, in print too, the more it looks.
@@ -86,10 +86,12 @@ def main():
     )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
-    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    checkpoint = args.artifacts / CHECKPOINT_NAME
+    model, config = load_checkpoint(checkpoint)
+    loaded = checkpoint, checkpoint.stat().st_mtime_ns
     path = args.output or args.artifacts / ATTENTION_PLOT_NAME
-    if path.suffix not in PICTURE_SUFFIXES or not path.parent.is_dir():
-        raise ValueError(
+    if path.suffix.lower() not in PICTURE_SUFFIXES or not path.parent.is_dir():
+        raise UserError(
             f"--output must end in one of {', '.join(PICTURE_SUFFIXES)} and lie in a folder that is there,"
             f" got {path}"
         )
@@ -101,13 +103,14 @@ def main():
     elif 0 <= args.index < len(test.labels):
         chosen = [args.index]
     else:
-        raise ValueError(
+        raise UserError(
             f"--index must lie in 0 .. {len(test.labels) - 1}, the test split, got {args.index}"
         )
 
     series = test.series[chosen]
     figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))
-    write_files(path.parent, {path.name: figure_bytes(figure, format=path.suffix[1:])})
+    picture = figure_bytes(figure, format=path.suffix[1:])
+    write_files(path.parent, {path.name: picture}, beside=loaded)
     print(f"test series {', '.join(map(str, chosen))}; the picture is {path}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()

@@ -1,6 +1,7 @@
 """Train the attention classifier and save the run: python train.py"""
 
 import shlex
+import signal
 
 import torch
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from constants import (
 from data import SineWaveTorchDataset, make_splits
 from data_utils import (
     ScriptParser,
+    UserError,
     check_output,
     figure_bytes,
     json_bytes,
@@ -49,7 +51,7 @@ def plot_history(history):
         ls=":",
         label=f"best epoch: {history['best_epoch']}, its weights are kept",
     )
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set(
         xlim=(0.5, len(epochs) + 0.5),
         xlabel="epoch",
@@ -61,13 +63,17 @@ def plot_history(history):
 
 
 def save_run(folder, model, config, history):
-    """Put a run into its folder, in place of the one before and of what was found out about that."""
-    files = {
-        CHECKPOINT_NAME: checkpoint_bytes(model, config),
-        HISTORY_NAME: json_bytes(history),
-        HISTORY_PLOT_NAME: figure_bytes(plot_history(history)),
-    }
-    write_files(folder, files, replaces=RUN_NAMES)
+    """Put a run into its folder, in place of the run before with its metrics and pictures."""
+    on_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would lose it all
+    try:
+        files = {
+            CHECKPOINT_NAME: checkpoint_bytes(model, config),
+            HISTORY_NAME: json_bytes(history),
+            HISTORY_PLOT_NAME: figure_bytes(plot_history(history)),
+        }
+        write_files(folder, files, replaces=RUN_NAMES)
+    finally:
+        signal.signal(signal.SIGINT, on_ctrl_c)
 
 
 def main():
@@ -76,33 +82,34 @@ def main():
     config = load_config(args.config, args.overrides)
     check_output(args.artifacts, *RUN_NAMES)
 
+    if (args.artifacts / CHECKPOINT_NAME).exists():
+        print(f"{args.artifacts} holds a run, which this one will replace")
+
     print(f"generating {config['data']['dataset_size']} series of {config['data']['num_points']} points")
     splits = make_splits(config["data"])
+    print(f"training on {len(splits.train.labels)}, validating on {len(splits.val.labels)}")
     torch.manual_seed(config["training"]["seed"])
     model = AttentionClassifier(**config["model"])
-    trainer = Trainer(model, **config["training"])
-    print(f"training on {len(splits.train.labels)}, validating on {len(splits.val.labels)}")
-    history = trainer.fit(
+    history = Trainer(model, **config["training"]).fit(
         SineWaveTorchDataset(splits.train.series, splits.train.labels),
         SineWaveTorchDataset(splits.val.series, splits.val.labels),
         on_epoch=print_epoch,
     )
 
-    kept = "nothing is written"
+    epochs, kept = len(history["seconds"]), "nothing is written"
     if history["best_epoch"]:
         save_run(args.artifacts, model, config, history)
-        kept = f"the weights of epoch {history['best_epoch']} are kept"
+        kept = f"the weights of epoch {history['best_epoch']} are kept in {args.artifacts}"
     if history["ended"] == "diverged":
-        raise ValueError(
-            f"the loss became NaN, or above {DIVERGED_LOSS}, in epoch {len(history['seconds']) + 1}:"
-            f" lower training.learning_rate, {config['training']['learning_rate']}; {kept}"
+        raise UserError(
+            f"the loss became NaN, or above {DIVERGED_LOSS}, in epoch {epochs + 1}: lower"
+            f" training.learning_rate, now {config['training']['learning_rate']}; {kept}"
         )
-    print(f"{history['ended']} after {history['total_seconds']:.1f} s; {kept}")
+    print(f"{history['ended']} after {epochs} epochs, {history['total_seconds']:.1f} s; {kept}")
     if history["best_epoch"]:
         chosen = args.artifacts != ARTIFACTS_DIR
         option = f" --artifacts {shlex.quote(str(args.artifacts))}" if chosen else ""
-        print(f"the run is in {args.artifacts}; next:")
-        print(f"  python evaluate.py{option}\n  python plot_attention.py{option}")
+        print(f"next:\n  python evaluate.py{option}\n  python plot_attention.py{option}")
     return 130 if history["ended"] == "interrupted" else 0
 
 

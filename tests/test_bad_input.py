@@ -15,7 +15,7 @@ import data
 import evaluate
 import plot_attention
 import train
-from data_utils import load_config, run_script
+from data_utils import UserError, load_config, run_script
 from model import AttentionClassifier, checkpoint_bytes, load_checkpoint
 
 CONFIG = load_config(
@@ -92,7 +92,7 @@ def zip_of(*names):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
-            archive.writestr(name, "nothing of ours")
+            archive.writestr(name, "3")
     return buffer.getvalue()
 
 
@@ -109,8 +109,14 @@ def blocked(name):
     return prepare
 
 
-def array(series, model=MODEL):
-    return lambda folder: (lambda: model.predict(series), [])
+def array(series, model=MODEL, batch_size=256):
+    def predict():
+        try:
+            model.predict(series, batch_size)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    return lambda folder: (predict, [])
 
 
 def with_value(value):
@@ -120,6 +126,7 @@ def with_value(value):
 
 
 RAW = AttentionClassifier(**CONFIG["model"] | {"standardize": False})
+PLAIN = AttentionClassifier(**CONFIG["model"] | {"standardize": False, "difference_channel": False})
 DEEP = 100_000 * "["
 
 ROWS = {
@@ -128,11 +135,18 @@ ROWS = {
     "a folder": (options(train, "--config", "."), ["cannot read", "directory"]),
     "empty": (config_file(""), ["config.json is not JSON", "line 1 column 1"]),
     "not JSON": (config_file('{"data": \n 1,}'), ["config.json is not JSON", "line 2 column 4"]),
-    "not text": (config_file(b"\xff\xfe\x00"), ["config.json is not JSON"]),
+    "not text": (config_file(b"\xff\xfe\x00"), ["cannot read", "config.json", "utf-8"]),
     "a list": (config_file("[]"), ["the config", "object", "got []"]),
     "a list and --set": (
         lambda folder: (train.main, [*config_file("[]")(folder)[1], "--set", "data.noise=0"]),
         ["object", "got []"],
+    ),
+    "a number for a section and --set": (
+        lambda folder: (
+            train.main,
+            [*config_with(None, "data", 3)(folder)[1], "--set", "data.noise=0"],
+        ),
+        ['"data"', "object", "got 3"],
     ),
     "null": (config_file("null"), ["object", "got null"]),
     "deep": (config_file(DEEP), ["brackets"]),
@@ -174,6 +188,30 @@ ROWS = {
     "no clip": (settings("model.difference_clip=0"), ["model.difference_clip", "above 0"]),
     "all normal": (settings("data.normal_ratio=1"), ["data.normal_ratio", "between 0 and 1"]),
     "no validation": (settings("data.val_fraction=0"), ["data.val_fraction", "between 0 and 1"]),
+    "a patch of no length": (settings("model.patch_length=0"), ["model.patch_length", "at least 1"]),
+    "no units": (settings("model.hidden_size=0"), ["model.hidden_size", "at least 1", "got 0"]),
+    "no units for scores": (settings("model.attention_size=0"), ["model.attention_size", "at least 1"]),
+    "one point": (settings("data.num_points=1"), ["data.num_points", "at least 2", "got 1"]),
+    "a start before the series": (
+        settings("data.flat_location=[-0.5, 0.5]"),
+        ["data.flat_location must be", "got [-0.5, 0.5]"],
+    ),
+    "longer than the series": (
+        settings("data.flat_length=[0.1, 1.5]", "data.flat_location=[0.1, 0.9]"),
+        ["data.flat_length must be", "got [0.1, 1.5]"],
+    ),
+    **{
+        f"{name} too large": (settings(f"{name}={value}"), [f"{name} must be", "1e+06", "got"])
+        for name, value in {
+            "data.noise": "1e300",
+            "data.frequency": "[1, 1e300]",
+            "data.amplitude": "[1, 1e300]",
+            "data.phase": "[0, 1e300]",
+            "model.difference_clip": "1e300",
+            "training.learning_rate": "1e300",
+        }.items()
+    },
+    "a forget bias too large": (settings("model.forget_bias=1e300"), ["model.forget_bias must be"]),
     "1 for true": (settings("model.standardize=1"), ["model.standardize", "false, true", "got 1"]),
     "a choice": (
         settings('model.scores_from="tokens"'),
@@ -218,6 +256,44 @@ ROWS = {
         settings("training.batch_size=10000", "model.patch_length=1", "model.hidden_size=200"),
         ["training.batch_size 10000", "GiB"],
     ),
+    "patches beyond memory": (
+        settings(
+            "data.num_points=2000000",
+            "data.dataset_size=30",
+            "model.patch_length=1000000",
+            "model.hidden_size=5000",
+        ),
+        ["model.hidden_size 5000", "GiB"],
+    ),
+    "scores of many states beyond memory": (
+        settings("model.attention_size=10000000", "model.hidden_size=1000", "training.batch_size=1"),
+        ["attention_size 10000000", "GiB"],
+    ),
+    "scores of many tokens beyond memory": (
+        settings("model.attention_size=1000000", "model.hidden_size=1", "training.batch_size=10000"),
+        ["attention_size 1000000", "GiB"],
+    ),
+    "an evaluation beyond memory": (
+        settings(
+            "data.num_points=100000",
+            "model.patch_length=1",
+            "model.hidden_size=200",
+            "data.dataset_size=400",
+            "training.batch_size=1",
+        ),
+        ["data.num_points 100000", "GiB"],
+    ),
+    "many short series beyond memory": (
+        settings(
+            "data.num_points=20",
+            "model.patch_length=10",
+            "data.dataset_size=100000000",
+            "training.batch_size=100000000",
+            "model.hidden_size=1",
+            "model.attention_size=1",
+        ),
+        ["training.batch_size 100000000", "GiB"],
+    ),
     # ------------------------------------------------ options
     "--set alone": (options(train, "--set"), ["--set", "expected one argument"]),
     "--set without =": (settings("data.noise"), ["--set", "section.key=value", '"data.noise"']),
@@ -259,7 +335,23 @@ ROWS = {
     ),
     "--artifacts of no file": (
         options(evaluate, "--artifacts", "run/model.pt"),
-        ["run/model.pt/model.pt"],
+        ["cannot read", "run/model.pt/model.pt"],
+    ),
+    "--artifacts a link to nowhere": (
+        lambda folder: (
+            (folder / "link").symlink_to("nowhere/at/all") or (train.main, ["--artifacts", "link"])
+        ),
+        ["--artifacts", "link/model.pt"],
+    ),
+    "--artifacts with a file in the way": (
+        lambda folder: (folder / ".ready").write_text("?") and (train.main, ["--artifacts", "."]),
+        ["--artifacts", "model.pt", "Not a directory"],
+    ),
+    "a run with a file in the way": (
+        lambda folder: (
+            (folder / "run" / ".ready").write_text("?") and (evaluate.main, ["--artifacts", "run"])
+        ),
+        ["run/model.pt", "Not a directory"],
     ),
     "--artifacts not writable": (
         options(train, "--artifacts", "/dev/null/run"),
@@ -270,9 +362,24 @@ ROWS = {
     "a folder for history.json": (blocked("history.json"), ["history.json", "directory"]),
     "a folder for metrics.json": (blocked("metrics.json"), ["metrics.json", "directory"]),
     "a folder for attention.png": (blocked("attention.png"), ["attention.png", "directory"]),
+    "evaluate an empty config name": (
+        options(evaluate, "--artifacts", "run", "--config", ""),
+        ["cannot read"],
+    ),
     "evaluate no such config": (
         options(evaluate, "--artifacts", "run", "--config", "none.json"),
         ["none.json"],
+    ),
+    "a folder for metrics.json of a training": (
+        lambda folder: (folder / "metrics.json").mkdir() or (train.main, ["--artifacts", "."]),
+        ["metrics.json", "directory"],
+    ),
+    "--output a folder": (
+        lambda folder: (
+            (folder / "a.png").mkdir()
+            or (plot_attention.main, ["--artifacts", "run", "--output", "a.png"])
+        ),
+        ["a.png", "directory", "another --output"],
     ),
     # ------------------------------------------------ the checkpoint
     "no checkpoint": (options(evaluate, "--artifacts", "none"), ["none/model.pt", "run train.py first"]),
@@ -294,6 +401,10 @@ ROWS = {
     "other settings": (
         saved(config=changed("training", patience=-1)),
         ["model.pt", "training.patience", "got -1"],
+    ),
+    "a setting of no JSON": (
+        saved(config=changed("training", patience=torch.zeros(2))),
+        ["model.pt", "training.patience", "tensor"],
     ),
     "settings of no JSON": (saved(config={1: torch.zeros(2)}), ["model.pt", "unknown key 1"]),
     "weights of another size": (
@@ -322,10 +433,11 @@ ROWS = {
     "an infinity": (array(with_value(-np.inf)), ["series 1", "infinity"]),
     "a masked value": (array(np.ma.masked_equal(with_value(1), 1)), ["masked"]),
     "beyond single precision, as it is": (array(with_value(1e300), RAW), ["series 1", "too large"]),
-    "a batch of none": (
-        lambda folder: (lambda: MODEL.predict(np.zeros(50), batch_size=-1), []),
-        ["batch_size", "got -1"],
-    ),
+    "a batch of none": (array(np.zeros(50), batch_size=0), ["batch_size", "got 0"]),
+    "a batch of fewer": (array(np.zeros(50), batch_size=-1), ["batch_size", "got -1"]),
+    "truth values": (array(np.zeros(50, dtype=bool)), ["real numbers", "bool"]),
+    "too large for single precision": (array(with_value(1e300), PLAIN), ["series 1", "too large"]),
+    "an infinity, as it is": (array(with_value(np.inf), PLAIN), ["series 1", "infinity"]),
 }
 
 
@@ -353,9 +465,13 @@ def test_bad_input(tmp_path, monkeypatch, capsys, recwarn, prepare, words):
     assert not recwarn.list  # a warning would be a second line
 
 
-def test_where_the_system_does_not_tell_its_memory_16_gib_are_the_limit(monkeypatch):
-    monkeypatch.delattr("os.sysconf")
-    with pytest.raises(ValueError, match="about 23.3 GiB of memory; this machine has 16"):
+@pytest.mark.parametrize("error", [AttributeError, ValueError])
+def test_where_the_system_does_not_tell_its_memory_16_gib_are_the_limit(monkeypatch, error):
+    def sysconf(name):
+        raise error
+
+    monkeypatch.setattr("os.sysconf", sysconf, raising=False)
+    with pytest.raises(ValueError, match="about 23.3 GiB of memory; this machine has 16.0"):
         load_config(overrides=["data.dataset_size=2000000"])  # 10^9 points of 25 bytes
 
 

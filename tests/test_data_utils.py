@@ -12,6 +12,7 @@ from data_utils import (
     check_config,
     flatten_segment,
     generate_series,
+    json_bytes,
     load_config,
     segment_mask,
     sine_wave,
@@ -64,7 +65,7 @@ def test_flatten_segment_of_many_series():
 
 @pytest.mark.parametrize("start, length", [(-1, 2), (5, 2), (0, 0), (2, -1)])
 def test_flatten_segment_refuses_what_is_no_segment(start, length):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="start must lie in 0 .. 4" if length == 2 else "at least 1"):
         flatten_segment(np.arange(5.0), start, length)
 
 
@@ -133,10 +134,27 @@ def test_overrides_are_read_as_json_and_the_last_one_wins():
 
 
 @pytest.mark.parametrize(
-    "override", ["data.flat_location=[0, 0.996]", "data.flat_length=[0.004, 0.998]"]
+    "overrides",
+    [
+        ["data.flat_location=[0, 0.996]"],
+        ["data.flat_length=[0.004, 0.998]"],
+        ["data.flat_length=[0.1, 1]", "data.flat_location=[0.002, 0.9]"],
+        ["training.batch_size=1000000000"],
+    ],
 )
-def test_settings_at_the_edge_of_what_is_allowed(override):
-    load_config(overrides=[override])
+def test_settings_at_the_edge_of_what_is_allowed(overrides):
+    load_config(overrides=overrides)
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path):
+    (tmp_path / "config.json").write_bytes(b"\xef\xbb\xbf" + CONFIG_FILE.read_bytes())
+    assert load_config(tmp_path / "config.json") == load_config()
+
+
+def test_json_has_no_nan():
+    assert json.loads(json_bytes({"a": [1, 0.5]})) == {"a": [1, 0.5]}
+    with pytest.raises(ValueError):
+        json_bytes({"a": float("nan")})
 
 
 def test_missing_keys_are_named(config):

@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_scripts import run, settings, train_tiny
+from helpers import run, tiny_options, train_tiny
 
+import data_utils
 import evaluate
 import plot_attention
 import train
 from constants import PROJECT_DIR
-from data_utils import run_script, write_files
+from data_utils import UserError, run_script, write_files
 from model import load_checkpoint
 
 RUN_FILES = {"model.pt", "history.json", "history.png"}
@@ -83,9 +84,18 @@ def test_killed_at_any_moment(artifacts, tmp_path, monkeypatch):
     assert set(old) == RUN_FILES | {"metrics.json", "attention.png"}
     train_tiny(monkeypatch, tmp_path / "new", "training.seed=1")
     new = contents(tmp_path / "new")
-    last_event = 29
-    command = [sys.executable, "-c", KILLER, artifacts, str(last_event), *settings("training.seed=1")]
+    last_event = 45  # there are fewer, see below
+    command = [
+        sys.executable,
+        "-c",
+        KILLER,
+        artifacts,
+        str(last_event),
+        *tiny_options("training.seed=1"),
+    ]
     subprocess.run(command, cwd=PROJECT_DIR, check=True)
+    to_its_end = tmp_path / f"run-{last_event}"
+    assert {path.name for path in to_its_end.iterdir()} == RUN_FILES
     complete = []
     for event in range(1, last_event + 1):
         folder = tmp_path / f"run-{event}"
@@ -101,49 +111,61 @@ def test_killed_at_any_moment(artifacts, tmp_path, monkeypatch):
             assert set(now) == RUN_FILES and losses(now["history.json"]) == losses(new["history.json"])
         else:
             assert now == old
-    # Once it counts, the new run counts for good; the last events are those of the moving.
+    # Once it counts, the new run counts for good.
     assert complete == sorted(complete) and 0 < sum(complete) < last_event
-    assert {path.name for path in folder.iterdir()} == RUN_FILES
 
 
-@pytest.mark.parametrize("moment", range(1, 7))
-def test_two_writers_at_once_leave_the_files_of_one(tmp_path, monkeypatch, moment):
-    """The second writer writes all its files while the first is about to do its nth step."""
-    mine, yours = ({name: owner for name in ("a", "b", "c")} for owner in (b"mine", b"yours"))
-    (tmp_path / "old").write_text("to be removed")
-    steps = 0
+WRITER = """
+import sys
+from pathlib import Path
+from data_utils import write_files
+folder, owner, *names = sys.argv[1:]
+for number in range(200):
+    write_files(Path(folder), dict.fromkeys(names, f"{owner} {number}".encode()), replaces="abcd")
+"""
 
-    def interrupted(function):
-        def step(*args):
-            nonlocal steps
-            steps += 1
-            if steps == moment:
-                write_files(tmp_path, yours, replaces=["old", "a"])
-            return function(*args)
 
-        return step
-
-    for name in ("rename", "replace", "rmdir"):
-        monkeypatch.setattr(os, name, interrupted(getattr(os, name)))
-    write_files(tmp_path, mine, replaces=["old", "a"])
-    assert steps >= moment
-    assert contents(tmp_path) in (mine, yours)
+def test_writers_at_once_leave_the_files_of_one(tmp_path):
+    sets = {"first": "abc", "second": "cd", "third": "d"}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, *[owner, *names]], cwd=PROJECT_DIR)
+        for owner, names in sets.items()
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    owner = next(iter(contents(tmp_path).values())).decode()
+    assert contents(tmp_path) == dict.fromkeys(sets[owner.split()[0]], owner.encode())
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_what_a_killed_writer_made_ready_is_moved_before_the_next(tmp_path, monkeypatch):
-    rename = os.rename
+def test_what_killed_writers_left_is_put_in_order_first(tmp_path):
+    for name, content in (".ready/a", b"ready"), (".ready/b", b"ready"), (".writing/c", b"half"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / ".ready" / "old").touch()
+    (tmp_path / "old").write_bytes(b"old")
+    write_files(tmp_path, {"a": b"new"})
+    assert contents(tmp_path) == {"a": b"new", "b": b"ready"}
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
-    def rename_at_last(source, target):
-        monkeypatch.setattr(os, "rename", rename)
-        target.mkdir()
-        (target / "a").write_bytes(b"theirs")
-        (target / "b").write_bytes(b"theirs")
-        rename(source, target)
 
-    monkeypatch.setattr(os, "rename", rename_at_last)
-    write_files(tmp_path, {"a": b"mine"})
-    assert contents(tmp_path) == {"a": b"mine", "b": b"theirs"}
+def test_where_there_are_no_locks_files_are_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_utils, "fcntl", None)
+    write_files(tmp_path / "new", {"a": b"1"})
+    assert contents(tmp_path / "new") == {"a": b"1"}
+
+
+@pytest.mark.parametrize("script", [evaluate, plot_attention])
+def test_nothing_is_said_of_a_run_that_was_replaced_meanwhile(artifacts, monkeypatch, capsys, script):
+    make_splits = script.make_splits
+
+    def train_another(data_config):
+        train_tiny(monkeypatch, artifacts, "training.seed=1")
+        return make_splits(data_config)
+
+    monkeypatch.setattr(script, "make_splits", train_another)
+    code, _, error = run_to_the_end(capsys, run, monkeypatch, script, "--artifacts", artifacts)
+    assert code == 2 and "model.pt was replaced meanwhile" in error
+    assert set(contents(artifacts)) == RUN_FILES
 
 
 def test_a_renaming_that_fails_changes_nothing(artifacts, monkeypatch, capsys):
@@ -157,7 +179,7 @@ def test_a_renaming_that_fails_changes_nothing(artifacts, monkeypatch, capsys):
     assert contents(artifacts) == old
 
 
-def press_ctrl_c(*args):
+def press_ctrl_c(*args, **figures):
     signal.raise_signal(signal.SIGINT)
 
 
@@ -188,6 +210,15 @@ def test_ctrl_c_later_keeps_the_best_model_so_far(artifacts, monkeypatch, capsys
     assert run(monkeypatch, plot_attention, "--artifacts", artifacts) is None
 
 
+def test_ctrl_c_while_the_run_is_saved_comes_too_late(artifacts, monkeypatch, capsys):
+    draw = train.plot_history
+    monkeypatch.setattr(train, "plot_history", lambda history: press_ctrl_c() or draw(history))
+    code, out, _ = run_to_the_end(capsys, train_tiny, monkeypatch, artifacts, "training.seed=1")
+    assert code == 0 and "holds a run, which this one will replace" in out and "done" in out
+    assert set(contents(artifacts)) == RUN_FILES
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize("script", [evaluate, plot_attention])
 def test_ctrl_c_of_the_other_scripts(artifacts, monkeypatch, capsys, script):
     old = contents(artifacts)
@@ -202,7 +233,7 @@ def test_a_diverged_training_keeps_the_best_model_so_far(artifacts, monkeypatch,
     code, _, error = run_to_the_end(
         capsys, train_tiny, monkeypatch, artifacts, "training.learning_rate=1e6"
     )
-    assert code == 2 and "epoch 1" in error and "1000000.0; nothing is written" in error
+    assert code == 2 and "epoch 1" in error and "now 1000000.0; nothing is written" in error
     assert contents(artifacts) == old
 
     train_losses = iter([0.5, float("nan")])
@@ -231,7 +262,7 @@ def test_a_full_disk_changes_nothing(artifacts, monkeypatch, capsys, script):
     )
     code, _, error = run_to_the_end(capsys, *call)
     assert code == 2 and error.startswith("error: ") and error.count("\n") == 1
-    assert os.strerror(errno.ENOSPC) in error
+    assert "cannot write" in error and os.strerror(errno.ENOSPC) in error
     assert contents(artifacts) == old
     assert set(old) == {path.name for path in artifacts.iterdir()}  # and nothing hidden is left
 
@@ -240,7 +271,7 @@ def test_a_reader_that_leaves_is_no_error(artifacts, monkeypatch, capsys):
     (artifacts / "metrics.json").unlink()
     reader, writer = os.pipe()
     os.close(reader)
-    stdout = open(writer, "w")
+    stdout = open(writer, "w", buffering=1)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stdout)
         with pytest.raises(SystemExit) as stop:
@@ -266,3 +297,23 @@ def test_letters_that_the_terminal_lacks_are_no_error(monkeypatch):
     with pytest.raises(SystemExit) as stop:
         run_script(lambda: print("données"))
     assert not stop.value.code and output.getvalue() == b"donn\\xe9es\n"
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (MemoryError(), "MemoryError"),
+        (OSError(errno.EIO, "broken"), "[Errno 5] broken"),
+        (UserError("two\nlines"), "two lines"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(capsys, error, message):
+    def fail():
+        raise error
+
+    assert run_to_the_end(capsys, fail) == (2, "", f"error: {message}\n")
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        run_script(lambda: next(a + b for a, b in [(1,)]))

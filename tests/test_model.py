@@ -97,12 +97,6 @@ def test_attention_is_a_distribution_over_time_steps(waves, scores_from, patch_l
     assert (np.ptp(attention) == 0) == (scores_from == "uniform")
 
 
-def test_uniform_attention_is_one_over_the_length_exactly_the_same_everywhere(waves):
-    _, attention = make_model(scores_from="uniform").predict(waves)
-    assert np.ptp(attention) == 0
-    assert attention[0, 0] == pytest.approx(1 / 500)
-
-
 def test_amplitude_and_offset_make_no_difference(waves):
     model = make_model()
     expected, expected_attention = model.predict(waves)
@@ -213,7 +207,7 @@ def test_trainer_stops_at_max_epochs_and_counts_seconds():
 
 
 def test_interrupted_training_keeps_the_best_weights_so_far():
-    def press_ctrl_c(number, *figures):
+    def press_ctrl_c(number, **figures):
         if number == 2:
             raise KeyboardInterrupt
 
@@ -265,6 +259,15 @@ def test_a_diverged_loss_ends_the_training_with_the_best_weights_so_far(loss):
     assert history["val_loss"] == pytest.approx([0.4, 0.5])
     assert model.epochs.item() == pytest.approx(1)
     assert scripted_fit([loss])[1]["best_epoch"] == 0
+
+
+def test_of_equally_good_epochs_the_first_is_kept():
+    assert scripted_fit([0.5, 0.5, 0.5], patience=2)[1]["best_epoch"] == 1
+
+
+def test_a_diverged_training_loss_ends_the_training(monkeypatch):
+    monkeypatch.setattr(Trainer, "_train_epoch", lambda *args: 101.0)
+    assert scripted_fit([0.5])[1]["ended"] == "diverged"
 
 
 def test_a_training_loss_that_is_no_number_ends_the_training():

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -14,35 +15,12 @@ import evaluate
 import plot_attention
 import train
 from constants import PROJECT_DIR
+from helpers import run, tiny_options, train_tiny
 from model import load_checkpoint
 
 matplotlib.use("agg")
 
-TINY = [
-    "data.dataset_size=100",
-    "data.num_points=50",
-    "data.flat_location=[0, 0.8]",
-    "model.patch_length=5",
-    "model.hidden_size=3",
-    "model.attention_size=4",
-    "training.max_epochs=2",
-]
 PNG = b"\x89PNG"
-
-
-def run(monkeypatch, script, *arguments):
-    """Run a script's main in this process, which saves the seconds that the imports take."""
-    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
-    return script.main()
-
-
-def settings(*extra):
-    """The options of a tiny training."""
-    return [word for override in (*TINY, *extra) for word in ("--set", override)]
-
-
-def train_tiny(monkeypatch, artifacts, *extra):
-    return run(monkeypatch, train, "--artifacts", artifacts, *settings(*extra))
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +44,11 @@ def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys)
 
 
 def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, capsys):
+    tmp_path = tmp_path / "a folder" / "in another"
     assert train_tiny(monkeypatch, tmp_path) == 0
     out = capsys.readouterr().out
-    assert "epoch  2" in out and f"python evaluate.py --artifacts {tmp_path}\n" in out
+    assert "epoch  2" in out and f"python evaluate.py --artifacts '{tmp_path}'\n" in out
+    assert "will replace" not in out
     history = json.loads((tmp_path / "history.json").read_text())
     for key in ("train_loss", "val_loss", "val_accuracy", "seconds"):
         assert len(history[key]) == 2
@@ -113,7 +93,7 @@ def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
 
 def test_evaluate_on_other_data_settings(artifacts, tmp_path, monkeypatch):
     _, config = load_checkpoint(artifacts / "model.pt")
-    config["data"] |= {"dataset_size": 200, "noise": 0.1}
+    config["data"] |= {"seed": 1, "dataset_size": 200, "noise": 0.1}
     (tmp_path / "noisy.json").write_text(json.dumps(config))
     run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "noisy.json")
     metrics = json.loads((artifacts / "metrics.json").read_text())
@@ -122,7 +102,8 @@ def test_evaluate_on_other_data_settings(artifacts, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"test_fraction": 0.5}, {"val_fraction": 0.2}, {"normal_ratio": 0.4}]
+    "change",
+    [{"test_fraction": 0.5}, {"val_fraction": 0.2}, {"normal_ratio": 0.4}, {"dataset_size": 200}],
 )
 def test_evaluate_refuses_to_test_on_series_of_the_training(artifacts, tmp_path, monkeypatch, change):
     _, config = load_checkpoint(artifacts / "model.pt")
@@ -134,6 +115,15 @@ def test_evaluate_refuses_to_test_on_series_of_the_training(artifacts, tmp_path,
     (tmp_path / "other.json").write_text(json.dumps(config))
     run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "other.json")
     assert json.loads((artifacts / "metrics.json").read_text())["data"]["seed"] == 1
+
+
+def test_each_epoch_is_shown_at_once(monkeypatch):
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
+    train.print_epoch(1, train_loss=0.5, val_loss=0.4, val_accuracy=0.75, seconds=1.0)
+    assert output.getvalue().split() == (
+        b"epoch 1 train loss 0.5000 val loss 0.4000 val accuracy 0.7500 1.0 s".split()
+    )
 
 
 def test_two_runs_of_the_same_settings_agree_and_each_seed_matters(artifacts, tmp_path, monkeypatch):
@@ -148,7 +138,15 @@ def test_two_runs_of_the_same_settings_agree_and_each_seed_matters(artifacts, tm
     assert weights_and_metrics(tmp_path / "four", "data.seed=1")[1]["attention"] != first[1]["attention"]
 
 
-def test_more_threads_give_the_same_figures_to_three_digits(tmp_path, monkeypatch):
+@pytest.fixture
+def one_thread_afterwards():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_more_threads_give_the_same_figures_to_three_digits(
+    tmp_path, monkeypatch, one_thread_afterwards
+):
     figures = []
     for threads in (1, 2):
         monkeypatch.setattr(train, "NUM_THREADS", threads)
@@ -160,7 +158,6 @@ def test_more_threads_give_the_same_figures_to_three_digits(tmp_path, monkeypatc
         run(monkeypatch, evaluate, "--artifacts", tmp_path / str(threads))
         metrics = json.loads((tmp_path / str(threads) / "metrics.json").read_text())
         figures.append([metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values()])
-    torch.set_num_threads(1)
     assert figures[0] == pytest.approx(figures[1], abs=5e-4)
 
 
@@ -179,7 +176,7 @@ def test_the_run_carries_its_settings_to_any_place(tmp_path):
     )
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, PROJECT_DIR, folder.name, *settings()],
+        [sys.executable, "-W", "error", "-c", script, PROJECT_DIR, folder.name, *tiny_options()],
         cwd=tmp_path,
         env=environment | {"PYTHONPATH": str(PROJECT_DIR)},
         capture_output=True,
