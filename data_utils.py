@@ -5,6 +5,7 @@ The last two sections hold what every script shares: how files are written, how 
 
 import argparse
 import contextlib
+import csv
 import difflib
 import errno
 import io
@@ -31,6 +32,11 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+
+class UserError(ValueError):
+    """What a user can mend. Scripts show it in one line; any other error is a bug and shows where."""
+
 
 # ---------------------------------------------------------------- signals
 
@@ -130,8 +136,50 @@ def generate_series(data_config, labels):
     return series.astype(np.float32), flat_mask
 
 
-class UserError(ValueError):
-    """What a user can mend. Scripts show it in one line; any other error is a bug and shows where."""
+def read_series(path):
+    """Read a CSV file of series, one per row, as an array (N, T).
+
+    A header, a first row that is not all numbers, is left out; where its first cell is empty, as
+    pandas writes it, the first column is an index and left out too.
+
+    Raises
+    ------
+    UserError : names the file, the line and what is wrong there.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"cannot read the series {path}: {error}") from error
+    header = rows.pop(0) if rows and None in map(_finite_number, rows[0]) else None
+    first = 1 if header and not header[0].strip() else 0
+    if not rows:
+        raise UserError(f"{path} holds no series: it takes one per row, values separated by commas")
+    series = []
+    for number, row in enumerate(rows, start=2 if header else 1):
+        values = [_finite_number(cell) for cell in row[first:]]
+        if None in values:
+            column = values.index(None) + first
+            raise UserError(
+                f"{path}, row {number}, column {column + 1}: {_show(row[column])} is no finite number"
+                + (" (an index column must go)" if column == 0 else "")
+            )
+        if series and len(values) != len(series[0]):
+            raise UserError(f"{path}, row {number}: {len(values)} values, {len(series[0])} before it")
+        series.append(values)
+    series = np.array(series)
+    counted = series[:, 0] - series[0, 0]
+    if len(series) > 2 and series[0, 0] in (0, 1) and np.array_equal(counted, np.arange(len(series))):
+        raise UserError(f"{path}: the first column counts the rows; without this index it is right")
+    return series
+
+
+def _finite_number(text):
+    """The number that the text says, or None."""
+    try:
+        return float(text) if np.isfinite(float(text)) else None
+    except ValueError:
+        return None
 
 
 # ---------------------------------------------------------------- settings

@@ -73,6 +73,14 @@ def step_auc(weights, flat):
     return (lower + lower_or_equal).mean() / (2 * len(others))
 
 
+def evaluate(test, probability, attention):
+    """All metrics of the predictions for a test split."""
+    anomalous = test.labels == ANOMALOUS
+    metrics = classification_metrics(test.labels, probability)
+    metrics["attention"] = attention_metrics(attention[anomalous], test.flat_mask[anomalous])
+    return metrics
+
+
 def check_no_leak(trained_on, tested_on):
     """Refuse data settings whose test split can hold waves that the model was trained on.
 
@@ -86,10 +94,10 @@ def check_no_leak(trained_on, tested_on):
             )
 
 
-def print_report(labels, probability, metrics, flat_share):
+def print_report(test, probability, metrics):
     print(
         classification_report(
-            labels, probability > 0.5, target_names=LABEL_NAMES, digits=4, zero_division=0
+            test.labels, probability > 0.5, target_names=LABEL_NAMES, digits=4, zero_division=0
         )
     )
     print("confusion matrix" + "".join(f"{'predicted ' + name:>22}" for name in LABEL_NAMES))
@@ -98,8 +106,9 @@ def print_report(labels, probability, metrics, flat_share):
     print()
     for name in ("accuracy", "precision", "recall", "f1", "roc_auc"):
         print(f"{name:10}{metrics[name]:.4f}")
-    print(f"\nattention on the flat segment, over {labels.sum()} anomalous series")
+    print(f"\nattention on the flat segment, over {test.labels.sum()} anomalous series")
     print(f"{'':10}{'model':>8}{'uniform attention':>20}")
+    flat_share = test.flat_mask[test.labels == ANOMALOUS].mean()
     uniform = {"mass": flat_share, "pointing": flat_share, "auc": 0.5}
     for name, value in metrics["attention"].items():
         print(f"{name:10}{value:8.4f}{uniform[name]:20.4f}")
@@ -125,15 +134,10 @@ def main():
     test = make_splits(data_config).test
 
     probability, attention = model.predict(test.series)
-    metrics = classification_metrics(test.labels, probability)
-    anomalous = test.labels == ANOMALOUS
-    mask = test.flat_mask[anomalous]
-    metrics["attention"] = attention_metrics(attention[anomalous], mask)
-    metrics["data"] = data_config
-
+    metrics = evaluate(test, probability, attention) | {"data": data_config}
     write_files(args.artifacts, {METRICS_NAME: json_bytes(metrics)}, beside=loaded)
     print(f"test split of {args.config or 'the run'}\n")
-    print_report(test.labels, probability, metrics, flat_share=mask.mean())
+    print_report(test, probability, metrics)
     print(f"\nthe figures are in {args.artifacts / METRICS_NAME}")
 
 

@@ -19,20 +19,32 @@ from constants import (
     PICTURE_SUFFIXES,
 )
 from data import make_splits, shade_flat
-from data_utils import ScriptParser, UserError, check_output, figure_bytes, run_script, write_files
+from data_utils import (
+    ScriptParser,
+    UserError,
+    check_output,
+    figure_bytes,
+    read_series,
+    run_script,
+    write_files,
+)
 from model import load_checkpoint
 
 # Grey where the network hardly looks; darker, in print too, the more it looks.
 ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["lightgrey", LINE_COLORS[0], "black"])
 
+MOST_COLUMNS = 3  # of a picture, when no series is chosen
 
-def plot_attention(series, labels, flat_mask, probability, attention):
+
+def plot_attention(numbers, series, probability, attention, labels=None, flat_mask=None):
     """A figure with one column per series: the signal coloured by attention, the attention below.
 
     Parameters
     ----------
-    series, flat_mask, attention : arrays (N, T)
-    labels, probability : arrays (N,)
+    numbers : of the series, for the titles
+    series, attention : arrays (N, T)
+    probability : array (N,), of being anomalous
+    labels, flat_mask : arrays (N,) and (N, T), where the truth is known
     """
     count, num_points = series.shape
     figure, axes = plt.subplots(
@@ -52,15 +64,17 @@ def plot_attention(series, labels, flat_mask, probability, attention):
         line.set_clim(0, max(attention.max(), 5 / num_points))  # a uniform attention stays pale
         signal.add_collection(line)
         signal.autoscale_view()
+        truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
         signal.set_title(
-            f"truly {LABEL_NAMES[labels[column]]}, probability of anomalous {probability[column]:.3f}"
+            f"series {numbers[column]}{truth}\nprobability of anomalous {probability[column]:.3f}"
         )
         below.fill_between(
             steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention of the model"
         )
         below.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
-        for axis in (signal, below):
-            shade_flat(axis, flat_mask[column])
+        if flat_mask is not None:
+            for axis in (signal, below):
+                shade_flat(axis, flat_mask[column])
         below.set(xlabel="time step", ylim=(0, 1.05 * attention.max()))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
@@ -73,10 +87,15 @@ def plot_attention(series, labels, flat_mask, probability, attention):
 def main():
     parser = ScriptParser("Plot the attention over series of the test split.")
     parser.add_argument(
+        "--series",
+        metavar="FILE",
+        help="CSV file of your own series, one per row (default: the test split)",
+    )
+    parser.add_argument(
         "--index",
         type=int,
         metavar="N",
-        help="series of the test split (default: the first of each class)",
+        help="one series, from 0 (default: the first of each class, or the first of the file)",
     )
     parser.add_argument(
         "--output",
@@ -96,22 +115,22 @@ def main():
             f" got {path}"
         )
     check_output(path.parent, path.name, option="--output" if args.output else "--artifacts")
-    test = make_splits(config["data"]).test
-
-    if args.index is None:
-        chosen = [int(np.argmax(test.labels == label)) for label in (NORMAL, ANOMALOUS)]
-    elif 0 <= args.index < len(test.labels):
-        chosen = [args.index]
+    if args.series is not None:
+        series, labels, flat_mask = read_series(args.series), None, None
+        chosen = list(range(len(series)))[:MOST_COLUMNS]
     else:
-        raise UserError(
-            f"--index must lie in 0 .. {len(test.labels) - 1}, the test split, got {args.index}"
-        )
+        series, labels, flat_mask = make_splits(config["data"]).test
+        chosen = [int(np.argmax(labels == label)) for label in (NORMAL, ANOMALOUS)]
+    if args.index is not None:
+        if not 0 <= args.index < len(series):
+            raise UserError(f"--index must lie in 0 .. {len(series) - 1}, got {args.index}")
+        chosen = [args.index]
 
-    series = test.series[chosen]
-    figure = plot_attention(series, test.labels[chosen], test.flat_mask[chosen], *model.predict(series))
+    truth = () if labels is None else (labels[chosen], flat_mask[chosen])
+    figure = plot_attention(chosen, series[chosen], *model.predict(series[chosen]), *truth)
     picture = figure_bytes(figure, format=path.suffix[1:])
     write_files(path.parent, {path.name: picture}, beside=loaded)
-    print(f"test series {', '.join(map(str, chosen))}; the picture is {path}")
+    print(f"series {', '.join(map(str, chosen))} of {len(series)}; the picture is {path}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()
 

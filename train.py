@@ -30,6 +30,18 @@ from data_utils import (
 from model import DIVERGED_LOSS, AttentionClassifier, Trainer, checkpoint_bytes
 
 
+def train(config, splits, on_epoch=None):
+    """A model trained by the settings `config`, and the history of its training."""
+    torch.manual_seed(config["training"]["seed"])
+    model = AttentionClassifier(**config["model"])
+    history = Trainer(model, **config["training"]).fit(
+        SineWaveTorchDataset(splits.train.series, splits.train.labels),
+        SineWaveTorchDataset(splits.val.series, splits.val.labels),
+        on_epoch,
+    )
+    return model, history
+
+
 def print_epoch(number, train_loss, val_loss, val_accuracy, seconds):
     print(
         f"epoch {number:2}  train loss {train_loss:.4f}  val loss {val_loss:.4f}"
@@ -88,13 +100,7 @@ def main():
     print(f"generating {config['data']['dataset_size']} series of {config['data']['num_points']} points")
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)}, validating on {len(splits.val.labels)}")
-    torch.manual_seed(config["training"]["seed"])
-    model = AttentionClassifier(**config["model"])
-    history = Trainer(model, **config["training"]).fit(
-        SineWaveTorchDataset(splits.train.series, splits.train.labels),
-        SineWaveTorchDataset(splits.val.series, splits.val.labels),
-        on_epoch=print_epoch,
-    )
+    model, history = train(config, splits, print_epoch)
 
     epochs, kept = len(history["seconds"]), "nothing is written"
     if history["best_epoch"]:

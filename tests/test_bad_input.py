@@ -96,6 +96,14 @@ def zip_of(*names):
     return buffer.getvalue()
 
 
+def series_file(text):
+    def prepare(folder):
+        (folder / "series.csv").write_text(text)
+        return plot_attention.main, ["--artifacts", "run", "--series", "series.csv"]
+
+    return prepare
+
+
 def blocked(name):
     """A folder stands where the script would write its file."""
 
@@ -380,6 +388,28 @@ ROWS = {
             or (plot_attention.main, ["--artifacts", "run", "--output", "a.png"])
         ),
         ["a.png", "directory", "another --output"],
+    ),
+    # ------------------------------------------------ a file of series
+    "no series file": (
+        options(plot_attention, "--artifacts", "run", "--series", "none.csv"),
+        ["cannot read", "none.csv", "No such file"],
+    ),
+    "an empty series file": (series_file(""), ["series.csv", "one per row"]),
+    "only a header": (series_file("a,b,c\n"), ["series.csv", "no series"]),
+    "a text among the series": (series_file("1,2\n3,x\n"), ["series.csv", "row 2, column 2", '"x"']),
+    "a gap in the series": (series_file("a,b\n1,2\n3,\n"), ["row 3, column 2", '""']),
+    "NaN in the series": (series_file("1,2\nnan,3\n"), ["row 2, column 1", '"nan"']),
+    "an index of names": (series_file("t,0,1\na,1,2\n"), ["row 2, column 1", '"a"', "index"]),
+    "an index of numbers": (series_file("0,7,7\n1,8,8\n2,9,9\n"), ["first column", "index"]),
+    "series of unequal length": (series_file("1,2,3\n1,2\n"), ["row 2", "2 values", "3"]),
+    "semicolons": (series_file("1;2;3\n4;5;6\n"), ["series.csv", "row 2, column 1", '"4;5;6"']),
+    "series of a length of no patches": (series_file("1,2,3\n"), ["model.patch_length", "3 points"]),
+    "--index beyond the series file": (
+        lambda folder: (
+            plot_attention.main,
+            [*series_file("\n".join(3 * [",".join(50 * ["1.5"])]))(folder)[1], "--index", "3"],
+        ),
+        ["--index", "0 .. 2", "got 3"],
     ),
     # ------------------------------------------------ the checkpoint
     "no checkpoint": (options(evaluate, "--artifacts", "none"), ["none/model.pt", "run train.py first"]),

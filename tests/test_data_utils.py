@@ -14,6 +14,7 @@ from data_utils import (
     generate_series,
     json_bytes,
     load_config,
+    read_series,
     segment_mask,
     sine_wave,
 )
@@ -192,3 +193,19 @@ def test_the_config_reader_accepts_or_raises_value_error(tmp_path_factory, docum
             assert load_config(path) == content
         except ValueError as error:
             assert str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2.5,-3\n4,5,6e0\n",
+        "\ufeff1, 2.5 ,-3\r\n\r\n4,5,6\r\n",
+        "a,b,c\n1,2.5,-3\n4,5,6\n",
+        ",0,1,2\n0,1,2.5,-3\n1,4,5,6\n",
+    ],
+    ids=["plain", "byte order mark and blank line", "header", "header and index, as pandas writes them"],
+)
+def test_read_series(tmp_path, text):
+    (tmp_path / "series.csv").write_text(text, encoding="utf-8")
+    series = read_series(tmp_path / "series.csv")
+    np.testing.assert_array_equal(series, [[1, 2.5, -3], [4, 5, 6]])

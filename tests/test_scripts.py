@@ -196,12 +196,13 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
     )
     run(monkeypatch, plot_attention, "--artifacts", artifacts)
     titles = [axis.get_title() for axis in figures[0].axes]
-    assert titles[0].startswith("truly normal") and titles[1].startswith("truly anomalous")
+    assert "truly normal" in titles[0] and "truly anomalous" in titles[1]
     assert (artifacts / "attention.png").read_bytes().startswith(PNG)
     model, config = load_checkpoint(artifacts / "model.pt")
     test = data.make_splits(config["data"]).test
     for column, label in enumerate((0, 1)):
         number = np.flatnonzero(test.labels == label)[0]
+        assert titles[column].startswith(f"series {number},")
         _, attention = model.predict(test.series[number])
         signal, below = figures[0].axes[column], figures[0].axes[column + 2]
         line, area = signal.collections[0], below.collections[0]
@@ -235,3 +236,25 @@ def test_a_window_opens_where_there_is_a_screen(artifacts, monkeypatch, backend,
     monkeypatch.setattr(plot_attention.plt, "show", lambda: shown.append(True))
     run(monkeypatch, plot_attention, "--artifacts", artifacts)
     assert len(shown) == windows
+
+
+def test_plot_draws_series_of_a_file(artifacts, tmp_path, monkeypatch, capsys):
+    figures = []
+    draw = plot_attention.plot_attention
+    monkeypatch.setattr(
+        plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1]
+    )
+    series = np.random.default_rng(0).normal(size=(5, 60))  # another length than in training
+    np.savetxt(tmp_path / "mine.csv", series, delimiter=",")
+    mine = ("--artifacts", artifacts, "--series", tmp_path / "mine.csv")
+    run(monkeypatch, plot_attention, *mine)
+    assert "series 0, 1, 2 of 5" in capsys.readouterr().out
+    run(monkeypatch, plot_attention, *mine, "--index", 4)
+    model, _ = load_checkpoint(artifacts / "model.pt")
+    probability, attention = model.predict(series)
+    assert figures[0].axes[1].get_title() == (f"series 1\nprobability of anomalous {probability[1]:.3f}")
+    assert figures[1].axes[0].get_title().startswith("series 4\n")
+    np.testing.assert_allclose(
+        figures[1].axes[0].collections[0].get_array(), attention[4, :-1], rtol=1e-4
+    )
+    assert not figures[0].axes[0].patches  # no truth to shade

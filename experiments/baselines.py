@@ -1,0 +1,149 @@
+"""Do simpler methods fail, as the article says? A rule, scikit-learn and a CNN beside the attention."""
+
+import time
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from torch import nn
+
+from data import SineWaveTorchDataset, make_splits
+from experiments.common import (
+    Row,
+    mean_and_worst,
+    measure_rows,
+    parse_args,
+    print_table,
+    settings,
+)
+from model import Trainer, standardize
+from train import train
+
+DATA_SETS = {
+    "the article's data": (),
+    "random phase": ("data.phase=[0, 6.283185307179586]",),
+    "2 % noise": ("data.noise=0.02",),
+    "5 % noise": ("data.noise=0.05",),
+}
+
+
+def longest_runs(series):
+    """The most equal values in a row, for each of the series (N, T)."""
+    runs = np.ones(len(series), dtype=int)
+    longest = runs.copy()
+    for step in range(1, series.shape[1]):
+        runs = np.where(series[:, step] == series[:, step - 1], runs + 1, 1)
+        longest = np.maximum(longest, runs)
+    return longest
+
+
+def rule(splits, config):
+    """Anomalous if the longest run is at least a threshold, the best one on the training series."""
+    longest = longest_runs(splits.train.series)
+    thresholds = np.unique(longest)
+    right = [np.mean((longest >= threshold) == splits.train.labels) for threshold in thresholds]
+    return longest_runs(splits.test.series) >= thresholds[np.argmax(right)]
+
+
+def standardized(split):
+    return standardize(torch.from_numpy(split.series)).numpy()
+
+
+def logistic_regression(splits, config):
+    classifier = LogisticRegression(max_iter=1000)
+    classifier.fit(standardized(splits.train), splits.train.labels)
+    return classifier.predict(standardized(splits.test))
+
+
+def mlp(splits, config):
+    """One hidden layer of 100 units, stopped early on a tenth of the training series."""
+    classifier = MLPClassifier(early_stopping=True, random_state=config["training"]["seed"])
+    classifier.fit(standardized(splits.train), splits.train.labels)
+    return classifier.predict(standardized(splits.test))
+
+
+class ConvolutionalClassifier(nn.Module):
+    """Two convolutions, the largest value of each of their channels, a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv1d(1, 16, kernel_size=9, stride=2),
+            nn.ReLU(),
+            nn.Conv1d(16, 32, kernel_size=9, stride=2),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool1d(1),
+            nn.Flatten(),
+        )
+        self.classifier = nn.Linear(32, 1)
+
+    def forward(self, series):
+        features = self.features(standardize(series).unsqueeze(1))  # (B, 32)
+        return self.classifier(features).squeeze(1), None  # no attention
+
+
+def cnn(splits, config):
+    """Trained as long and as fast as ours."""
+    torch.manual_seed(config["training"]["seed"])
+    model = ConvolutionalClassifier()
+    Trainer(model, **config["training"]).fit(
+        SineWaveTorchDataset(splits.train.series, splits.train.labels),
+        SineWaveTorchDataset(splits.val.series, splits.val.labels),
+    )
+    model.eval()
+    with torch.inference_mode():
+        return model(torch.from_numpy(splits.test.series))[0].numpy() > 0
+
+
+def attention(splits, config):
+    model, _ = train(config, splits)
+    return model.predict(splits.test.series)[0] > 0.5
+
+
+METHODS = {
+    "longest run of equal values": rule,
+    "logistic regression": logistic_regression,
+    "MLP (scikit-learn)": mlp,
+    "1-D CNN": cnn,
+    "attention (ours)": attention,
+}
+
+
+def accuracy_of(method):
+    def measure(config):
+        splits = make_splits(config["data"])
+        started = time.perf_counter()
+        predicted = method(splits, config)
+        seconds = time.perf_counter() - started
+        return {"accuracy": float(np.mean(predicted == splits.test.labels)), "seconds": seconds}
+
+    return measure
+
+
+def main():
+    args = parse_args(__doc__)
+    rows = [
+        Row(f"{name} on {data}", settings(seed, *overrides, quick=args.quick), accuracy_of(method))
+        for name, method in METHODS.items()
+        for data, overrides in DATA_SETS.items()
+        for seed in args.seeds
+    ]
+    results = measure_rows("baselines", rows, args)
+    print_table(
+        ["method", *DATA_SETS, "training and test, s"],
+        [
+            [
+                name,
+                *(mean_and_worst(results[f"{name} on {data}"], "accuracy") for data in DATA_SETS),
+                mean_and_worst(
+                    [f for data in DATA_SETS for f in results[f"{name} on {data}"]], "seconds", 1, max
+                ),
+            ]
+            for name in METHODS
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What the experiments share: options, settings by seed, rows that outlive an interruption, tables."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import numpy as np
+import torch
+
+from constants import ARTIFACTS_DIR, CONFIG_FILE, NUM_THREADS
+from data import make_splits
+from data_utils import json_bytes, load_config, write_files
+from evaluate import evaluate
+from train import train
+
+QUICK = ("data.dataset_size=200", "training.max_epochs=1")  # shows that it runs, no more
+
+
+class Row(NamedTuple):
+    """One measurement: `measure(config)` returns a dict of figures."""
+
+    label: str
+    config: dict
+    measure: Callable
+
+
+def parse_args(description, image=None):
+    """The options of an experiment and its seeds; `image` is the picture that it draws, if it does."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small version, to see that it runs")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=ARTIFACTS_DIR / "experiments",
+        metavar="DIR",
+        help="folder of the rows measured so far (default: artifacts/experiments)",
+    )
+    if image:
+        parser.add_argument(
+            "--output", type=Path, default=image, metavar="FILE", help=f"picture (default: {image})"
+        )
+    torch.set_num_threads(NUM_THREADS)
+    args = parser.parse_args()
+    args.seeds = range(1 if args.quick else 5)
+    return args
+
+
+def settings(seed, *overrides, quick=False, path=CONFIG_FILE):
+    """The config with both seeds set to `seed`."""
+    seeds = (f"data.seed={seed}", f"training.seed={seed}")
+    return load_config(path, [*seeds, *overrides, *(QUICK if quick else ())])
+
+
+def train_and_evaluate(config):
+    """Every figure of a run on its test split, and the seconds of its training."""
+    splits = make_splits(config["data"])
+    model, history = train(config, splits)
+    metrics = evaluate(splits.test, *model.predict(splits.test.series))
+    times = {"seconds": history["total_seconds"], "epochs": len(history["seconds"])}
+    return metrics | metrics["attention"] | times
+
+
+def measure_rows(name, rows, args):
+    """The figures of each row, as {label: [figures of one seed after another]}.
+
+    Finished rows are kept in a file, and read from there as long as their settings are the same.
+    """
+    path = args.results / (f"{name}-quick.json" if args.quick else f"{name}.json")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    results = {}
+    for number, row in enumerate(rows, 1):
+        key = json.dumps([row.label, row.config])
+        if key not in kept:
+            seed = row.config["training"]["seed"]
+            print(
+                f"[{number}/{len(rows)}] {row.label}, seed {seed}", end=" ", file=sys.stderr, flush=True
+            )
+            started = time.perf_counter()
+            kept[key] = row.measure(row.config)
+            print(f"{time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
+            write_files(args.results, {path.name: json_bytes(kept)})
+        results.setdefault(row.label, []).append(kept[key])
+    return results
+
+
+def mean_and_worst(figures, name, digits=4, worst=min):
+    """The mean over the seeds and, in brackets, the worst."""
+    values = [entry[name] for entry in figures]
+    return f"{np.mean(values):.{digits}f} ({worst(values):.{digits}f})"
+
+
+def print_table(header, rows):
+    """A Markdown table."""
+    for cells in (header, ["---"] * len(header), *rows):
+        print("| " + " | ".join(cells) + " |")
+    sys.stdout.flush()
