@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from constants import ANOMALOUS, LINE_COLORS, NORMAL, PROJECT_DIR
 from data import SineWaveTorchDataset, make_splits, shade_flat
-from data_utils import write_files
+from data_utils import run_script, write_files
 from experiments.common import parse_args, settings
 from model import AttentionClassifier, Trainer
 
@@ -83,4 +83,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

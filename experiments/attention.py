@@ -1,6 +1,7 @@
 """What does attention buy? The same network with and without it, and the article's own settings."""
 
 from constants import PROJECT_DIR
+from data_utils import run_script
 from experiments.common import (
     Row,
     mean_and_worst,
@@ -71,4 +72,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,16 +9,18 @@ from sklearn.neural_network import MLPClassifier
 from torch import nn
 
 from data import SineWaveTorchDataset, make_splits
+from data_utils import run_script
 from experiments.common import (
     Row,
     mean_and_worst,
     measure_rows,
+    not_interrupted,
     parse_args,
     print_table,
     settings,
+    trained_model,
 )
 from model import Trainer, standardize
-from train import train
 
 DATA_SETS = {
     "the article's data": (),
@@ -87,17 +89,18 @@ def cnn(splits, config):
     """Trained as long and as fast as ours."""
     torch.manual_seed(config["training"]["seed"])
     model = ConvolutionalClassifier()
-    Trainer(model, **config["training"]).fit(
+    history = Trainer(model, **config["training"]).fit(
         SineWaveTorchDataset(splits.train.series, splits.train.labels),
         SineWaveTorchDataset(splits.val.series, splits.val.labels),
     )
+    not_interrupted(history)
     model.eval()
     with torch.inference_mode():
         return model(torch.from_numpy(splits.test.series))[0].numpy() > 0
 
 
 def attention(splits, config):
-    model, _ = train(config, splits)
+    model = trained_model(config, splits)
     return model.predict(splits.test.series)[0] > 0.5
 
 
@@ -146,4 +149,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -54,10 +54,24 @@ def settings(seed, *overrides, quick=False, path=CONFIG_FILE):
     return load_config(path, [*seeds, *overrides, *(QUICK if quick else ())])
 
 
+def not_interrupted(history):
+    """The history of a training; Ctrl-C, which only ends the training, ends the experiment too."""
+    if history["ended"] == "interrupted":
+        raise KeyboardInterrupt
+    return history
+
+
+def trained_model(config, splits):
+    model, history = train(config, splits)
+    not_interrupted(history)
+    return model
+
+
 def train_and_evaluate(config):
     """Every figure of a run on its test split, and the seconds of its training."""
     splits = make_splits(config["data"])
     model, history = train(config, splits)
+    not_interrupted(history)
     metrics = evaluate(splits.test, *model.predict(splits.test.series))
     times = {"seconds": history["total_seconds"], "epochs": len(history["seconds"])}
     return metrics | metrics["attention"] | times

@@ -4,10 +4,9 @@ import numpy as np
 
 from constants import ANOMALOUS, PROJECT_DIR
 from data import make_splits
-from data_utils import figure_bytes, write_files
-from experiments.common import Row, measure_rows, parse_args, print_table, settings
+from data_utils import figure_bytes, run_script, write_files
+from experiments.common import Row, measure_rows, parse_args, print_table, settings, trained_model
 from plot_attention import plot_attention
-from train import train
 
 GROUPS = (
     "normal, called anomalous",
@@ -20,7 +19,7 @@ GROUPS = (
 def examine(config):
     """A test split, its predictions and, for each series, the number of its group or -1."""
     splits = make_splits(config["data"])
-    model, _ = train(config, splits)
+    model = trained_model(config, splits)
     test = splits.test
     probability, attention = model.predict(test.series)
     called, truly = probability > 0.5, test.labels == ANOMALOUS
@@ -84,4 +83,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -5,7 +5,7 @@ import torch
 
 from constants import ANOMALOUS
 from data import make_splits
-from data_utils import flatten_segment, segment_mask, sine_wave
+from data_utils import flatten_segment, run_script, segment_mask, sine_wave
 from experiments.common import (
     Row,
     mean_and_worst,
@@ -13,8 +13,8 @@ from experiments.common import (
     parse_args,
     print_table,
     settings,
+    trained_model,
 )
-from train import train
 
 NETWORKS = {
     "scores from the states (default)": (),
@@ -90,7 +90,7 @@ def moved_stretch(model, data_config, count=200):
 
 def faithfulness(config):
     splits = make_splits(config["data"])
-    model, _ = train(config, splits)
+    model = trained_model(config, splits)
     anomalous = splits.test.series[splits.test.labels == ANOMALOUS]
     falls = deletion(model, anomalous, config["training"]["seed"])
     return falls | {"area": falls["attention"] - falls["random"]} | moved_stretch(model, config["data"])
@@ -127,4 +127,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,5 +1,6 @@
 """What do the inputs and the initial weights buy? Each taken away, the rest as it is."""
 
+from data_utils import run_script
 from experiments.common import (
     Row,
     mean_and_worst,
@@ -44,4 +45,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from constants import ANOMALOUS, PROJECT_DIR
 from data import make_splits
-from data_utils import figure_bytes, write_files
+from data_utils import figure_bytes, run_script, write_files
 from evaluate import evaluate
 from experiments.common import (
     Row,
@@ -14,8 +14,8 @@ from experiments.common import (
     parse_args,
     print_table,
     settings,
+    trained_model,
 )
-from train import train
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -67,7 +67,7 @@ CHANGED_DATA = {"a drift": drifting, "a second flat segment": with_second_segmen
 
 def transfer(config):
     """The figures on each kind of data, as {kind: {figure: value}}."""
-    model, _ = train(config, make_splits(config["data"]))
+    model = trained_model(config, make_splits(config["data"]))
     seed = config["data"]["seed"] + 1000  # waves that no training has seen
     sizes = (f"data.dataset_size={config['data']['dataset_size']}",)
     tests = {
@@ -126,4 +126,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from constants import PROJECT_DIR
-from data import Split
+from data import Split, make_splits
 from data_utils import load_config
 from experiments import baselines, common, faithfulness, transfer
-from model import AttentionClassifier
+from model import AttentionClassifier, Trainer
 
 NAMES = sorted(path.stem for path in (PROJECT_DIR / "experiments").glob("*.py") if path.stem != "common")
 WITH_PICTURE = {"animation": "training.gif", "failures": "failures.png", "transfer": "transfer.png"}
@@ -64,6 +64,24 @@ def test_finished_rows_are_kept_when_it_is_interrupted(tmp_path, monkeypatch, ca
     assert measured == [0, 1, 1, 2, 0, 1, 2]
     assert common.mean_and_worst(results["a"], "value", 1) == "1.0 (0.0)"
     assert common.mean_and_worst(results["a"], "value", 1, max) == "1.0 (2.0)"
+
+
+@pytest.mark.parametrize("method", [baselines.cnn, baselines.attention])
+def test_ctrl_c_in_a_training_ends_the_experiment(monkeypatch, method):
+    """The trainer ends such a training in good order, but it is no row of a table."""
+    train_epoch, epochs = Trainer._train_epoch, []
+
+    def interrupt_the_second(*args):
+        epochs.append(1)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", interrupt_the_second)
+    config = common.settings(0, "data.dataset_size=100")
+    with pytest.raises(KeyboardInterrupt):
+        method(make_splits(config["data"]), config)
+    assert len(epochs) == 2
 
 
 def test_longest_runs_by_hand():
