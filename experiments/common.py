@@ -16,6 +16,12 @@ from data_utils import json_bytes, load_config, write_files
 from evaluate import evaluate
 from train import train
 
+# What the attention scores are computed from, as overrides of the config.
+NETWORKS = {
+    "scores from the states (default)": (),
+    "scores from tokens and states": ('model.scores_from="token_and_state"',),
+    "uniform: no attention": ('model.scores_from="uniform"',),
+}
 QUICK = ("data.dataset_size=200", "training.max_epochs=1")  # shows that it runs, no more
 
 
@@ -77,6 +83,15 @@ def train_and_evaluate(config):
     return metrics | metrics["attention"] | times
 
 
+def rows_of(variants, measure, args):
+    """A row for each seed of each variant, {label: overrides of the config}."""
+    return [
+        Row(label, settings(seed, *overrides, quick=args.quick), measure)
+        for label, overrides in variants.items()
+        for seed in args.seeds
+    ]
+
+
 def measure_rows(name, rows, args):
     """The figures of each row, as {label: [figures of one seed after another]}.
 
@@ -111,3 +126,19 @@ def print_table(header, rows):
     for cells in (header, ["---"] * len(header), *rows):
         print("| " + " | ".join(cells) + " |")
     sys.stdout.flush()
+
+
+def print_attention_table(name, results):
+    """The table of accuracy, attention and seconds of rows that `train_and_evaluate` measured."""
+    print_table(
+        [name, "accuracy", "mass", "pointing", "AUC", "training, s"],
+        [
+            [
+                label,
+                mean_and_worst(figures, "accuracy"),
+                *(mean_and_worst(figures, figure, 3) for figure in ("mass", "pointing", "auc")),
+                mean_and_worst(figures, "seconds", 1, max),
+            ]
+            for label, figures in results.items()
+        ],
+    )

@@ -7,20 +7,15 @@ from constants import ANOMALOUS
 from data import make_splits
 from data_utils import flatten_segment, run_script, segment_mask, sine_wave
 from experiments.common import (
-    Row,
+    NETWORKS,
     mean_and_worst,
     measure_rows,
     parse_args,
     print_table,
-    settings,
+    rows_of,
     trained_model,
 )
 
-NETWORKS = {
-    "scores from the states (default)": (),
-    "scores from tokens and states": ('model.scores_from="token_and_state"',),
-    "uniform: no attention": ('model.scores_from="uniform"',),
-}
 SHARES = np.linspace(0, 0.9, 10)  # of the tokens, taken away
 RANDOM_ORDERS = 10
 
@@ -98,12 +93,7 @@ def faithfulness(config):
 
 def main():
     args = parse_args(__doc__)
-    rows = [
-        Row(label, settings(seed, *overrides, quick=args.quick), faithfulness)
-        for label, overrides in NETWORKS.items()
-        for seed in args.seeds
-    ]
-    results = measure_rows("faithfulness", rows, args)
+    results = measure_rows("faithfulness", rows_of(NETWORKS, faithfulness, args), args)
     print_table(
         ["network", "fall of the logit, most attention first", "random tokens first", "area between"],
         [

@@ -2,12 +2,10 @@
 
 from data_utils import run_script
 from experiments.common import (
-    Row,
-    mean_and_worst,
     measure_rows,
     parse_args,
-    print_table,
-    settings,
+    print_attention_table,
+    rows_of,
     train_and_evaluate,
 )
 
@@ -25,23 +23,8 @@ VARIANTS = {
 
 def main():
     args = parse_args(__doc__)
-    rows = [
-        Row(label, settings(seed, *overrides, quick=args.quick), train_and_evaluate)
-        for label, overrides in VARIANTS.items()
-        for seed in args.seeds
-    ]
-    print_table(
-        ["settings", "accuracy", "mass", "pointing", "AUC", "training, s"],
-        [
-            [
-                label,
-                mean_and_worst(figures, "accuracy"),
-                *(mean_and_worst(figures, name, 3) for name in ("mass", "pointing", "auc")),
-                mean_and_worst(figures, "seconds", 1, max),
-            ]
-            for label, figures in measure_rows("inputs", rows, args).items()
-        ],
-    )
+    results = measure_rows("inputs", rows_of(VARIANTS, train_and_evaluate, args), args)
+    print_attention_table("settings", results)
 
 
 if __name__ == "__main__":

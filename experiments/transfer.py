@@ -8,11 +8,11 @@ from data import make_splits
 from data_utils import figure_bytes, run_script, write_files
 from evaluate import evaluate
 from experiments.common import (
-    Row,
     mean_and_worst,
     measure_rows,
     parse_args,
     print_table,
+    rows_of,
     settings,
     trained_model,
 )
@@ -108,8 +108,7 @@ def heat_map(figures):
 
 def main():
     args = parse_args(__doc__, image=PROJECT_DIR / "images" / "transfer.png")
-    rows = [Row("default", settings(seed, quick=args.quick), transfer) for seed in args.seeds]
-    by_seed = measure_rows("transfer", rows, args)["default"]
+    by_seed = measure_rows("transfer", rows_of({"default": ()}, transfer, args), args)["default"]
     by_kind = {kind: [figures[kind] for figures in by_seed] for kind in by_seed[0]}
     print_table(
         ["tested on", *FIGURES.values()],
