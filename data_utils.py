@@ -139,8 +139,8 @@ def generate_series(data_config, labels):
 def read_series(path):
     """Read a CSV file of series, one per row, as an array (N, T).
 
-    A header, a first row that is not all numbers, is left out; where its first cell is empty, as
-    pandas writes it, the first column is an index and left out too.
+    A header is left out: a first row without any number, or that counts 0, 1, 2, ... as pandas does.
+    So is a first column that the header leaves empty or names where it counts the others: an index.
 
     Raises
     ------
@@ -148,38 +148,58 @@ def read_series(path):
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"cannot read the series {path}: {error}") from error
-    header = rows.pop(0) if rows and None in map(_finite_number, rows[0]) else None
-    first = 1 if header and not header[0].strip() else 0
+
+    first = 0  # column of the first value
+    if len(rows) > 1:
+        header = rows[0][1]
+        numbers = [_finite_number(cell) for cell in header]
+        counts = numbers[0] is None and len(numbers) > 1 and numbers[1:] == list(range(len(numbers) - 1))
+        if counts or not any(number is not None for number in numbers):
+            first = int(counts or not header[0].strip())
+            rows = rows[1:]
+        elif numbers == list(range(len(numbers))):
+            rows = rows[1:]
     if not rows:
         raise UserError(f"{path} holds no series: it takes one per row, values separated by commas")
+
     series = []
-    for number, row in enumerate(rows, start=2 if header else 1):
+    for line, row in rows:
         values = [_finite_number(cell) for cell in row[first:]]
         if None in values:
-            column = values.index(None) + first
+            column = values.index(None)
+            hint = ""
+            if len(values) == 1:
+                hint = "; commas must separate the values"
+            elif column == 0 and None not in values[1:]:
+                hint = "; if it is an index, take the first column out"
             raise UserError(
-                f"{path}, row {number}, column {column + 1}: {_show(row[column])} is no finite number"
-                + (" (an index column must go)" if column == 0 else "")
+                f"{path}, line {line}, column {first + column + 1}:"
+                f" {_show(row[first + column])} is no finite number{hint}"
             )
         if series and len(values) != len(series[0]):
-            raise UserError(f"{path}, row {number}: {len(values)} values, {len(series[0])} before it")
+            raise UserError(
+                f"{path}, line {line}: {len(values)} values, but {len(series[0])} before it; all series"
+                " must be of one length"
+            )
         series.append(values)
     series = np.array(series)
-    counted = series[:, 0] - series[0, 0]
-    if len(series) > 2 and series[0, 0] in (0, 1) and np.array_equal(counted, np.arange(len(series))):
-        raise UserError(f"{path}: the first column counts the rows; without this index it is right")
+    counted = np.arange(len(series)) + series[0, 0]
+    if len(series) >= 10 and series[0, 0] in (0, 1) and np.array_equal(series[:, 0], counted):
+        raise UserError(f"{path}: the first column counts the rows; take this index out")
     return series
 
 
 def _finite_number(text):
     """The number that the text says, or None."""
     try:
-        return float(text) if np.isfinite(float(text)) else None
+        number = float(text)
     except ValueError:
         return None
+    return number if np.isfinite(number) else None
 
 
 # ---------------------------------------------------------------- settings

@@ -23,6 +23,7 @@ from data_utils import (
     ScriptParser,
     UserError,
     check_output,
+    check_patches,
     figure_bytes,
     read_series,
     run_script,
@@ -117,6 +118,10 @@ def main():
     check_output(path.parent, path.name, option="--output" if args.output else "--artifacts")
     if args.series is not None:
         series, labels, flat_mask = read_series(args.series), None, None
+        try:
+            check_patches(series.shape[1], model.patch_length)
+        except UserError as error:
+            raise UserError(f"{args.series}: {error}; is one column an index?") from error
         chosen = list(range(len(series)))[:MOST_COLUMNS]
     else:
         series, labels, flat_mask = make_splits(config["data"]).test

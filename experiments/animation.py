@@ -8,13 +8,13 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
-from constants import ANOMALOUS, LINE_COLORS, NORMAL, PROJECT_DIR
+from constants import ANOMALOUS, LABEL_NAMES, LINE_COLORS, NORMAL
 from data import SineWaveTorchDataset, make_splits, shade_flat
 from data_utils import run_script, write_files
-from experiments.common import parse_args, settings
+from experiments.common import not_interrupted, parse_args, settings
 from model import AttentionClassifier, Trainer
 
-# Few series make short epochs: forty glimpses of as many steps as five epochs of all series take.
+# Few series make short epochs: forty glimpses of 440 steps, where the default training takes 550.
 SHORT_EPOCHS = ("data.dataset_size=1000", "training.max_epochs=40", "training.patience=40")
 FRAMES_PER_SECOND = 5
 
@@ -32,15 +32,16 @@ def snapshots(config, splits, series):
     torch.manual_seed(config["training"]["seed"])
     model = AttentionClassifier(**config["model"])
     taken = [model.predict(series)]
-    Trainer(model, **config["training"]).fit(
+    history = Trainer(model, **config["training"]).fit(
         SineWaveTorchDataset(splits.train.series, splits.train.labels),
         SineWaveTorchDataset(splits.val.series, splits.val.labels),
         on_epoch=lambda *_, **figures: taken.append(model.predict(series)),
     )
+    not_interrupted(history)
     return taken
 
 
-def animate(series, flat_mask, taken):
+def animate(series, labels, flat_mask, taken):
     """An animation of one frame per snapshot: each series above, its attention below."""
     count, num_points = series.shape
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -61,21 +62,31 @@ def animate(series, flat_mask, taken):
 
     def draw(epoch):
         probability, attention = taken[epoch]
-        figure.suptitle(f"after {epoch} of {len(taken) - 1} short epochs; flat segments shaded")
+        figure.suptitle(
+            f"attention after {epoch} of {len(taken) - 1} short epochs; flat segments shaded"
+        )
         for number in range(count):
-            titles[number].set_text(f"probability of anomalous {probability[number]:.2f}")
+            titles[number].set_text(
+                f"truly {LABEL_NAMES[labels[number]]}, probability of anomalous {probability[number]:.2f}"
+            )
             lines[number].set_ydata(attention[number])
 
-    return FuncAnimation(figure, draw, frames=len(taken))
+    frames = [*range(len(taken)), *[len(taken) - 1] * 2 * FRAMES_PER_SECOND]  # the last, held
+    return FuncAnimation(figure, draw, frames=frames)
 
 
 def main():
-    args = parse_args(__doc__, image=PROJECT_DIR / "images" / "training.gif")
+    args = parse_args(__doc__, image="training.gif")
     config = settings(0, *SHORT_EPOCHS, quick=args.quick)
     splits = make_splits(config["data"])
     chosen = chosen_series(splits.test)
     series = splits.test.series[chosen]
-    animation = animate(series, splits.test.flat_mask[chosen], snapshots(config, splits, series))
+    animation = animate(
+        series,
+        splits.test.labels[chosen],
+        splits.test.flat_mask[chosen],
+        snapshots(config, splits, series),
+    )
     with tempfile.TemporaryDirectory() as folder:  # the writer takes a path, write_files the bytes
         path = Path(folder) / args.output.name
         animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND), dpi=80)

@@ -1,6 +1,7 @@
 """Do simpler methods fail, as the article says? A rule, scikit-learn and a CNN beside the attention."""
 
 import time
+import warnings
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from experiments.common import (
     settings,
     trained_model,
 )
-from model import Trainer, standardize
+from model import Trainer, clipped_difference, standardize
 
 DATA_SETS = {
     "the article's data": (),
@@ -48,30 +49,51 @@ def rule(splits, config):
     return longest_runs(splits.test.series) >= thresholds[np.argmax(right)]
 
 
-def standardized(split):
-    return standardize(torch.from_numpy(split.series)).numpy()
+def inputs(series, config, differences):
+    """The standardised values (N, T) of series; with `differences`, as our network sees them, (N, 2, T)."""
+    values = standardize(series)
+    if not differences:
+        return values.unsqueeze(1)
+    lag, clip = config["model"]["patch_length"], config["model"]["difference_clip"]
+    return torch.stack([values, clipped_difference(values, lag, clip)], dim=1)
+
+
+def features(split, config, differences=False):
+    """The inputs in one row per series, as scikit-learn takes them."""
+    return inputs(torch.from_numpy(split.series), config, differences).flatten(1).numpy()
 
 
 def logistic_regression(splits, config):
     classifier = LogisticRegression(max_iter=1000)
-    classifier.fit(standardized(splits.train), splits.train.labels)
-    return classifier.predict(standardized(splits.test))
+    classifier.fit(features(splits.train, config), splits.train.labels)
+    return classifier.predict(features(splits.test, config))
 
 
-def mlp(splits, config):
+def mlp(splits, config, differences=False):
     """One hidden layer of 100 units, stopped early on a tenth of the training series."""
     classifier = MLPClassifier(early_stopping=True, random_state=config["training"]["seed"])
-    classifier.fit(standardized(splits.train), splits.train.labels)
-    return classifier.predict(standardized(splits.test))
+    with warnings.catch_warnings():
+        # Of Ctrl-C scikit-learn only warns.
+        warnings.filterwarnings("error", message="Training interrupted")
+        try:
+            classifier.fit(features(splits.train, config, differences), splits.train.labels)
+        except UserWarning as interruption:
+            raise KeyboardInterrupt from interruption
+    return classifier.predict(features(splits.test, config, differences))
+
+
+def mlp_with_differences(splits, config):
+    return mlp(splits, config, differences=True)
 
 
 class ConvolutionalClassifier(nn.Module):
     """Two convolutions, the largest value of each of their channels, a linear layer."""
 
-    def __init__(self):
+    def __init__(self, config, differences):
         super().__init__()
+        self.config, self.differences = config, differences
         self.features = nn.Sequential(
-            nn.Conv1d(1, 16, kernel_size=9, stride=2),
+            nn.Conv1d(2 if differences else 1, 16, kernel_size=9, stride=2),
             nn.ReLU(),
             nn.Conv1d(16, 32, kernel_size=9, stride=2),
             nn.ReLU(),
@@ -81,14 +103,14 @@ class ConvolutionalClassifier(nn.Module):
         self.classifier = nn.Linear(32, 1)
 
     def forward(self, series):
-        features = self.features(standardize(series).unsqueeze(1))  # (B, 32)
+        features = self.features(inputs(series, self.config, self.differences))  # (B, 32)
         return self.classifier(features).squeeze(1), None  # no attention
 
 
-def cnn(splits, config):
+def cnn(splits, config, differences=False):
     """Trained as long and as fast as ours."""
     torch.manual_seed(config["training"]["seed"])
-    model = ConvolutionalClassifier()
+    model = ConvolutionalClassifier(config, differences)
     history = Trainer(model, **config["training"]).fit(
         SineWaveTorchDataset(splits.train.series, splits.train.labels),
         SineWaveTorchDataset(splits.val.series, splits.val.labels),
@@ -97,6 +119,10 @@ def cnn(splits, config):
     model.eval()
     with torch.inference_mode():
         return model(torch.from_numpy(splits.test.series))[0].numpy() > 0
+
+
+def cnn_with_differences(splits, config):
+    return cnn(splits, config, differences=True)
 
 
 def attention(splits, config):
@@ -109,6 +135,8 @@ METHODS = {
     "logistic regression": logistic_regression,
     "MLP (scikit-learn)": mlp,
     "1-D CNN": cnn,
+    "MLP, with our differences": mlp_with_differences,
+    "1-D CNN, with our differences": cnn_with_differences,
     "attention (ours)": attention,
 }
 

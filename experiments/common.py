@@ -1,6 +1,5 @@
 """What the experiments share: options, settings by seed, rows that outlive an interruption, tables."""
 
-import argparse
 import json
 import sys
 import time
@@ -10,9 +9,9 @@ from typing import Callable, NamedTuple
 import numpy as np
 import torch
 
-from constants import ARTIFACTS_DIR, CONFIG_FILE, NUM_THREADS
+from constants import CONFIG_FILE, NUM_THREADS, PROJECT_DIR
 from data import make_splits
-from data_utils import json_bytes, load_config, write_files
+from data_utils import ScriptParser, UserError, check_output, json_bytes, load_config, write_files
 from evaluate import evaluate
 from train import train
 
@@ -34,22 +33,23 @@ class Row(NamedTuple):
 
 
 def parse_args(description, image=None):
-    """The options of an experiment and its seeds; `image` is the picture that it draws, if it does."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    """The options of an experiment, its seeds, and the picture `image` that it draws, if it does."""
+    parser = ScriptParser(description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small version, to see that it runs")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=ARTIFACTS_DIR / "experiments",
-        metavar="DIR",
-        help="folder of the rows measured so far (default: artifacts/experiments)",
-    )
     if image:
         parser.add_argument(
-            "--output", type=Path, default=image, metavar="FILE", help=f"picture (default: {image})"
+            "--output", type=Path, metavar="FILE", help=f"picture (default: images/{image})"
         )
     torch.set_num_threads(NUM_THREADS)
     args = parser.parse_args()
+    args.rows = args.artifacts / "experiments"
+    check_output(args.rows, "rows.json")
+    if image:
+        folder = args.rows if args.quick else PROJECT_DIR / "images"  # the README's stay as they are
+        args.output = args.output or folder / image
+        if args.output.suffix != Path(image).suffix:
+            raise UserError(f"--output must end in {Path(image).suffix}, got {args.output}")
+        check_output(args.output.parent, args.output.name, option="--output")
     args.seeds = range(1 if args.quick else 5)
     return args
 
@@ -97,28 +97,42 @@ def measure_rows(name, rows, args):
 
     Finished rows are kept in a file, and read from there as long as their settings are the same.
     """
-    path = args.results / (f"{name}-quick.json" if args.quick else f"{name}.json")
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    path = args.rows / (f"{name}-quick.json" if args.quick else f"{name}.json")
     results = {}
     for number, row in enumerate(rows, 1):
         key = json.dumps([row.label, row.config])
+        kept = _read_rows(path)
         if key not in kept:
             seed = row.config["training"]["seed"]
             print(
                 f"[{number}/{len(rows)}] {row.label}, seed {seed}", end=" ", file=sys.stderr, flush=True
             )
             started = time.perf_counter()
-            kept[key] = row.measure(row.config)
+            figures = row.measure(row.config)
             print(f"{time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
-            write_files(args.results, {path.name: json_bytes(kept)})
+            kept = _read_rows(path) | {key: figures}  # others may have written meanwhile
+            write_files(args.rows, {path.name: json_bytes(kept)})
         results.setdefault(row.label, []).append(kept[key])
     return results
+
+
+def _read_rows(path):
+    try:
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read the finished rows in {path}: delete the file ({error})") from error
 
 
 def mean_and_worst(figures, name, digits=4, worst=min):
     """The mean over the seeds and, in brackets, the worst."""
     values = [entry[name] for entry in figures]
-    return f"{np.mean(values):.{digits}f} ({worst(values):.{digits}f})"
+    return " ".join(
+        pattern.format(round(value, digits) + 0.0)  # no -0.00
+        for pattern, value in (
+            (f"{{:.{digits}f}}", float(np.mean(values))),
+            (f"({{:.{digits}f}})", worst(values)),
+        )
+    )
 
 
 def print_table(header, rows):

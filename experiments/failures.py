@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from constants import ANOMALOUS, PROJECT_DIR
+from constants import ANOMALOUS
 from data import make_splits
 from data_utils import figure_bytes, run_script, write_files
 from experiments.common import Row, measure_rows, parse_args, print_table, settings, trained_model
@@ -44,7 +44,7 @@ def describe(config):
 
 
 def main():
-    args = parse_args(__doc__, image=PROJECT_DIR / "images" / "failures.png")
+    args = parse_args(__doc__, image="failures.png")
     configs = [settings(seed, "data.noise=0.05", quick=args.quick) for seed in args.seeds]
     by_seed = measure_rows("failures", [Row("5 % noise", config, describe) for config in configs], args)
     rows = []

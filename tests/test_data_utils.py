@@ -202,8 +202,11 @@ def test_the_config_reader_accepts_or_raises_value_error(tmp_path_factory, docum
         "\ufeff1, 2.5 ,-3\r\n\r\n4,5,6\r\n",
         "a,b,c\n1,2.5,-3\n4,5,6\n",
         ",0,1,2\n0,1,2.5,-3\n1,4,5,6\n",
+        "0,1,2\n1,2.5,-3\n4,5,6\n",
+        "id,0,1,2\na,1,2.5,-3\nb,4,5,6\n",
+        ",x,y,z\na,1,2.5,-3\nb,4,5,6\n",
     ],
-    ids=["plain", "byte order mark and blank line", "header", "header and index, as pandas writes them"],
+    ids=["plain", "byte order mark", "header", "pandas", "no index", "named index", "names"],
 )
 def test_read_series(tmp_path, text):
     (tmp_path / "series.csv").write_text(text, encoding="utf-8")
