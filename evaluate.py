@@ -10,7 +10,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME, NUM_THREADS
+from constants import ANOMALOUS, LABEL_NAMES, METRICS_NAME, NUM_THREADS
 from data import make_splits
 from data_utils import (
     ScriptParser,
@@ -21,7 +21,7 @@ from data_utils import (
     run_script,
     write_files,
 )
-from model import load_checkpoint
+from model import load_run
 
 
 def classification_metrics(labels, probability):
@@ -123,9 +123,7 @@ def main():
     )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
-    checkpoint = args.artifacts / CHECKPOINT_NAME
-    model, config = load_checkpoint(checkpoint)
-    loaded = checkpoint, checkpoint.stat().st_mtime_ns
+    model, config, loaded = load_run(args.artifacts)
     check_output(args.artifacts, METRICS_NAME)
     data_config = config["data"]
     if args.config is not None:

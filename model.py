@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from constants import EVALUATION_BATCH
+from constants import CHECKPOINT_NAME, EVALUATION_BATCH
 from data_utils import UserError, check_config, check_patches, finish_writing
 
 # ---------------------------------------------------------------- model
@@ -345,3 +345,10 @@ def load_checkpoint(path):
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError(f"the weights in {path} are not all finite numbers: run train.py again")
     return model, config
+
+
+def load_run(folder):
+    """(model, config, loaded) of a run; with `beside=loaded`, `write_files` writes only beside this run."""
+    path = Path(folder, CHECKPOINT_NAME)
+    model, config = load_checkpoint(path)
+    return model, config, (path, path.stat().st_mtime_ns)

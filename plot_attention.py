@@ -11,7 +11,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from constants import (
     ANOMALOUS,
     ATTENTION_PLOT_NAME,
-    CHECKPOINT_NAME,
     LABEL_NAMES,
     LINE_COLORS,
     NORMAL,
@@ -29,7 +28,7 @@ from data_utils import (
     run_script,
     write_files,
 )
-from model import load_checkpoint
+from model import load_run
 
 # Grey where the network hardly looks; darker, in print too, the more it looks.
 ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["lightgrey", LINE_COLORS[0], "black"])
@@ -106,9 +105,7 @@ def main():
     )
     args = parser.parse_args()
     torch.set_num_threads(NUM_THREADS)
-    checkpoint = args.artifacts / CHECKPOINT_NAME
-    model, config = load_checkpoint(checkpoint)
-    loaded = checkpoint, checkpoint.stat().st_mtime_ns
+    model, config, loaded = load_run(args.artifacts)
     path = args.output or args.artifacts / ATTENTION_PLOT_NAME
     if path.suffix.lower() not in PICTURE_SUFFIXES or not path.parent.is_dir():
         raise UserError(
