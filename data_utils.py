@@ -157,12 +157,12 @@ def read_series(path):
     if len(rows) > 1:
         header = rows[0][1]
         numbers = [_finite_number(cell) for cell in header]
-        counts = numbers[0] is None and len(numbers) > 1 and numbers[1:] == list(range(len(numbers) - 1))
-        if counts or not any(number is not None for number in numbers):
-            first = int(counts or not header[0].strip())
+        names = set(numbers) == {None}
+        named_index = not names and numbers == [None, *range(len(numbers) - 1)]
+        if names or named_index or numbers == list(range(len(numbers))):
             rows = rows[1:]
-        elif numbers == list(range(len(numbers))):
-            rows = rows[1:]
+        if named_index or (names and not header[0].strip()):
+            first = 1
     if not rows:
         raise UserError(f"{path} holds no series: it takes one per row, values separated by commas")
 

@@ -34,12 +34,16 @@ def train(config, splits, on_epoch=None):
     """A model trained by the settings `config`, and the history of its training."""
     torch.manual_seed(config["training"]["seed"])
     model = AttentionClassifier(**config["model"])
-    history = Trainer(model, **config["training"]).fit(
+    return model, fit(model, config, splits, on_epoch)
+
+
+def fit(model, config, splits, on_epoch=None):
+    """Train any model that the trainer takes; return the history."""
+    return Trainer(model, **config["training"]).fit(
         SineWaveTorchDataset(splits.train.series, splits.train.labels),
         SineWaveTorchDataset(splits.val.series, splits.val.labels),
         on_epoch,
     )
-    return model, history
 
 
 def print_epoch(number, train_loss, val_loss, val_accuracy, seconds):

@@ -9,10 +9,11 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from constants import ANOMALOUS, LABEL_NAMES, LINE_COLORS, NORMAL
-from data import SineWaveTorchDataset, make_splits, shade_flat
+from data import make_splits, shade_flat
 from data_utils import run_script, write_files
 from experiments.common import not_interrupted, parse_args, settings
-from model import AttentionClassifier, Trainer
+from model import AttentionClassifier
+from train import fit
 
 # Few series make short epochs: forty glimpses of 440 steps, where the default training takes 550.
 SHORT_EPOCHS = ("data.dataset_size=1000", "training.max_epochs=40", "training.patience=40")
@@ -32,12 +33,9 @@ def snapshots(config, splits, series):
     torch.manual_seed(config["training"]["seed"])
     model = AttentionClassifier(**config["model"])
     taken = [model.predict(series)]
-    history = Trainer(model, **config["training"]).fit(
-        SineWaveTorchDataset(splits.train.series, splits.train.labels),
-        SineWaveTorchDataset(splits.val.series, splits.val.labels),
-        on_epoch=lambda *_, **figures: taken.append(model.predict(series)),
+    not_interrupted(
+        fit(model, config, splits, lambda *_, **figures: taken.append(model.predict(series)))
     )
-    not_interrupted(history)
     return taken
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from data import SineWaveTorchDataset, make_splits
+from data import make_splits
 from data_utils import run_script
 from experiments.common import (
     Row,
@@ -19,9 +19,10 @@ from experiments.common import (
     parse_args,
     print_table,
     settings,
-    trained_model,
+    trained,
 )
-from model import Trainer, clipped_difference, standardize
+from model import clipped_difference, standardize
+from train import fit
 
 DATA_SETS = {
     "the article's data": (),
@@ -111,11 +112,7 @@ def cnn(splits, config, differences=False):
     """Trained as long and as fast as ours."""
     torch.manual_seed(config["training"]["seed"])
     model = ConvolutionalClassifier(config, differences)
-    history = Trainer(model, **config["training"]).fit(
-        SineWaveTorchDataset(splits.train.series, splits.train.labels),
-        SineWaveTorchDataset(splits.val.series, splits.val.labels),
-    )
-    not_interrupted(history)
+    not_interrupted(fit(model, config, splits))
     model.eval()
     with torch.inference_mode():
         return model(torch.from_numpy(splits.test.series))[0].numpy() > 0
@@ -126,7 +123,7 @@ def cnn_with_differences(splits, config):
 
 
 def attention(splits, config):
-    model = trained_model(config, splits)
+    model, _ = trained(config, splits)
     return model.predict(splits.test.series)[0] > 0.5
 
 

@@ -67,17 +67,16 @@ def not_interrupted(history):
     return history
 
 
-def trained_model(config, splits):
+def trained(config, splits):
+    """A model that was trained to its end, and the history."""
     model, history = train(config, splits)
-    not_interrupted(history)
-    return model
+    return model, not_interrupted(history)
 
 
 def train_and_evaluate(config):
     """Every figure of a run on its test split, and the seconds of its training."""
     splits = make_splits(config["data"])
-    model, history = train(config, splits)
-    not_interrupted(history)
+    model, history = trained(config, splits)
     metrics = evaluate(splits.test, *model.predict(splits.test.series))
     times = {"seconds": history["total_seconds"], "epochs": len(history["seconds"])}
     return metrics | metrics["attention"] | times
@@ -126,13 +125,9 @@ def _read_rows(path):
 def mean_and_worst(figures, name, digits=4, worst=min):
     """The mean over the seeds and, in brackets, the worst."""
     values = [entry[name] for entry in figures]
-    return " ".join(
-        pattern.format(round(value, digits) + 0.0)  # no -0.00
-        for pattern, value in (
-            (f"{{:.{digits}f}}", float(np.mean(values))),
-            (f"({{:.{digits}f}})", worst(values)),
-        )
-    )
+    # Adding 0 makes 0.00 of -0.00.
+    mean, bracket = (round(value, digits) + 0.0 for value in (float(np.mean(values)), worst(values)))
+    return f"{mean:.{digits}f} ({bracket:.{digits}f})"
 
 
 def print_table(header, rows):

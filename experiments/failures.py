@@ -5,7 +5,7 @@ import numpy as np
 from constants import ANOMALOUS
 from data import make_splits
 from data_utils import figure_bytes, run_script, write_files
-from experiments.common import Row, measure_rows, parse_args, print_table, settings, trained_model
+from experiments.common import Row, measure_rows, parse_args, print_table, settings, trained
 from plot_attention import plot_attention
 
 GROUPS = (
@@ -19,7 +19,7 @@ GROUPS = (
 def examine(config):
     """A test split, its predictions and, for each series, the number of its group or -1."""
     splits = make_splits(config["data"])
-    model = trained_model(config, splits)
+    model, _ = trained(config, splits)
     test = splits.test
     probability, attention = model.predict(test.series)
     called, truly = probability > 0.5, test.labels == ANOMALOUS

@@ -13,7 +13,7 @@ from experiments.common import (
     parse_args,
     print_table,
     rows_of,
-    trained_model,
+    trained,
 )
 
 SHARES = np.linspace(0, 0.9, 10)  # of the tokens, taken away
@@ -46,12 +46,12 @@ def deletion(model, series, seed):
         "attention": [np.lexsort((ties, -weights)) for ties in chance],  # equal weights by chance
         "random": [numbers.argsort(axis=1) for numbers in chance],
     }
+    counts = (SHARES * weights.shape[1]).round()
     falls = {}
     for name, permutations in orders.items():
         curves = []
         for order in permutations:
             rank = order.argsort(axis=1)
-            counts = (SHARES * weights.shape[1]).round()
             curves.append([logits_without(model, series, rank < count).mean() for count in counts])
         curve = np.mean(curves, axis=0)
         falls[name] = float(np.mean(curve[0] - curve[1:]))
@@ -85,7 +85,7 @@ def moved_stretch(model, data_config, count=200):
 
 def faithfulness(config):
     splits = make_splits(config["data"])
-    model = trained_model(config, splits)
+    model, _ = trained(config, splits)
     anomalous = splits.test.series[splits.test.labels == ANOMALOUS]
     falls = deletion(model, anomalous, config["training"]["seed"])
     return falls | {"area": falls["attention"] - falls["random"]} | moved_stretch(model, config["data"])

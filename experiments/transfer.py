@@ -14,7 +14,7 @@ from experiments.common import (
     print_table,
     rows_of,
     settings,
-    trained_model,
+    trained,
 )
 
 FIGURES = {
@@ -69,7 +69,7 @@ CHANGED_DATA = {"a drift": drifting, "a second flat segment": with_second_segmen
 
 def transfer(config):
     """The figures on each kind of data, as {kind: {figure: value}}."""
-    model = trained_model(config, make_splits(config["data"]))
+    model, _ = trained(config, make_splits(config["data"]))
     seed = config["data"]["seed"] + 1000  # waves that no training has seen
     sizes = (f"data.dataset_size={config['data']['dataset_size']}",)
     tests = {

@@ -210,7 +210,7 @@ def test_failures_are_sorted_into_their_groups(monkeypatch):
             return np.array([0.1, 0.9, 0.2, 0.9, 0.9]), attention
 
     monkeypatch.setattr(failures, "make_splits", lambda config: Splits(None, None, test))
-    monkeypatch.setattr(failures, "trained_model", lambda config, splits: Model())
+    monkeypatch.setattr(failures, "trained", lambda config, splits: (Model(), None))
     assert failures.examine({"data": None})[-1].tolist() == [-1, 0, 1, 2, 3]
 
 
