@@ -1,6 +1,6 @@
 """From the settings to series, labels and flat masks, split three ways.
 
-`python data.py` prints what the splits hold and draws a few series.
+`python data.py` counts the series of each split and draws a few of them.
 """
 
 from typing import NamedTuple
@@ -12,16 +12,7 @@ from sklearn.model_selection import train_test_split
 from torch.utils.data import Dataset
 
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
-from data_utils import (
-    ScriptParser,
-    UserError,
-    check_output,
-    figure_bytes,
-    generate_series,
-    load_config,
-    run_script,
-    write_files,
-)
+from data_utils import generate_series, load_config, run_script, script_parser, whole_file
 
 
 class Split(NamedTuple):
@@ -39,40 +30,19 @@ class Splits(NamedTuple):
 
 
 def make_splits(data_config):
-    """Generate the data set and split it, with the same share of each class in every part.
-
-    Parameters
-    ----------
-    data_config : the section `data` of a checked config.
-
-    Raises
-    ------
-    UserError : the sizes leave a split without series of one of the classes.
-    """
-    size = data_config["dataset_size"]
+    """Generate the series of the section `data` of a config, split with equal shares of each class."""
+    size, seed = data_config["dataset_size"], data_config["seed"]
     labels = np.full(size, ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * size)] = NORMAL
-
-    test_size = round(data_config["test_fraction"] * size)
-    val_size = round(data_config["val_fraction"] * size)
-    seed = data_config["seed"] % 2**32  # the range that scikit-learn takes
-    try:
-        rest, test = train_test_split(
-            np.arange(size), test_size=test_size, stratify=labels, random_state=seed
-        )
-        train, val = train_test_split(rest, test_size=val_size, stratify=labels[rest], random_state=seed)
-        complete = all(len(np.unique(labels[part])) == 2 for part in (train, val, test))
-    except ValueError:  # too few for scikit-learn to share out
-        complete = False
-    if not complete:
-        raise UserError(
-            f"data.dataset_size {size}, data.normal_ratio {data_config['normal_ratio']}, data.val_fraction"
-            f" {data_config['val_fraction']} and data.test_fraction {data_config['test_fraction']} leave a"
-            " split without series of one of the classes; each of the three needs both"
-        )
-
     series, flat_mask = generate_series(data_config, labels)
-    return Splits(*(Split(series[part], labels[part], flat_mask[part]) for part in (train, val, test)))
+
+    def split(rows, fraction):
+        count = round(fraction * size)
+        return train_test_split(rows, test_size=count, stratify=labels[rows], random_state=seed)
+
+    rest, test = split(np.arange(size), data_config["test_fraction"])
+    train, val = split(rest, data_config["val_fraction"])
+    return Splits(*(Split(series[rows], labels[rows], flat_mask[rows]) for rows in (train, val, test)))
 
 
 class SineWaveTorchDataset(Dataset):
@@ -91,23 +61,24 @@ class SineWaveTorchDataset(Dataset):
         return self.series[index], self.labels[index]
 
 
-def plot_samples(split, per_class=3):
-    """A figure of the first `per_class` series of each class, the flat segments shaded."""
-    figure = Figure(figsize=(9, 1.6 * per_class + 0.6), layout="constrained")
-    axes = figure.subplots(per_class, 2, sharex=True, squeeze=False)
-    for label, column in zip((NORMAL, ANOMALOUS), axes.T):
-        for number, axis in zip(np.flatnonzero(split.labels == label), column):
-            axis.plot(split.series[number], color=LINE_COLORS[label])
-            shade_flat(axis, split.flat_mask[number])
-        column[0].set_title(LABEL_NAMES[label] + (", flat segment shaded" if label == ANOMALOUS else ""))
-        column[-1].set_xlabel("time step")
-    for row in axes:
+def plot_samples(splits, per_class=2):
+    """A figure with a row for each split: its first series of each class, the flat segments shaded."""
+    figure = Figure(figsize=(10, 2.2 * len(splits)), layout="constrained")
+    axes = figure.subplots(len(splits), 2 * per_class, sharex=True, sharey="col", squeeze=False)
+    for row, split in zip(axes, splits):
+        shown = [np.flatnonzero(split.labels == label)[:per_class] for label in (NORMAL, ANOMALOUS)]
+        for index, axis in zip(np.concatenate(shown), row):
+            axis.plot(split.series[index], color=LINE_COLORS[split.labels[index]], lw=1)
+            shade_flat(axis, split.flat_mask[index])
+            axis.set_title(LABEL_NAMES[split.labels[index]])
         row[0].set_ylabel("value")
+    for axis in axes[-1]:
+        axis.set_xlabel("time step")
     return figure
 
 
 def shade_flat(axis, flat_mask):
-    """Shade the flat segment, if there is one; the legend then names it."""
+    """Shade the flat segment of one series (T,), if there is one; the legend then names it."""
     steps = np.flatnonzero(flat_mask)
     if len(steps):
         axis.axvspan(
@@ -116,21 +87,16 @@ def shade_flat(axis, flat_mask):
 
 
 def main():
-    args = ScriptParser("Describe the data and draw a few series.", takes_config=True).parse_args()
-    config = load_config(args.config, args.overrides)
-    check_output(args.artifacts, SAMPLES_PLOT_NAME)
+    args = script_parser("Count and draw the series.", config=True, overrides=True).parse_args()
+    config = load_config(args.config, args.set)
     splits = make_splits(config["data"])
-    write_files(args.artifacts, {SAMPLES_PLOT_NAME: figure_bytes(plot_samples(splits.train))})
-
-    print(f"{'split':8}{'series':>8}" + "".join(f"{name:>12}" for name in LABEL_NAMES))
     for name, split in zip(Splits._fields, splits):
-        counts = np.bincount(split.labels, minlength=2)
-        print(
-            f"{name:8}{len(split.labels):8}"
-            + "".join(f"{c:6} ({c / counts.sum():.0%})".rjust(12) for c in counts)
-        )
-
-    print(f"picture of some training series: {args.artifacts / SAMPLES_PLOT_NAME}")
+        normal, anomalous = np.bincount(split.labels)
+        print(f"{name:6} {normal:6} normal, {anomalous:6} anomalous series")
+    picture = args.artifacts / SAMPLES_PLOT_NAME
+    with whole_file(picture) as path:
+        plot_samples([splits.train]).savefig(path, dpi=150)
+    print(f"some training series are drawn in {picture}")
 
 
 if __name__ == "__main__":
