@@ -1,130 +1,75 @@
-"""What the experiments share: options, settings by seed, rows that outlive an interruption, tables."""
+"""What the experiments share: their options, settings by seed, trained networks, tables and pictures."""
 
-import json
+import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Callable, NamedTuple
 
 import numpy as np
-import torch
+from threadpoolctl import threadpool_limits
 
-from constants import CONFIG_FILE, NUM_THREADS, PROJECT_DIR
-from data import make_splits
-from data_utils import ScriptParser, UserError, check_output, json_bytes, load_config, write_files
+from constants import ARTIFACTS_DIR, CONFIG_FILE, PROJECT_DIR
+from data_utils import load_config, whole_file
 from evaluate import evaluate
+from model import AttentionClassifier
 from train import train
 
-# What the attention scores are computed from, as overrides of the config.
-NETWORKS = {
-    "scores from the states (default)": (),
-    "scores from tokens and states": ('model.scores_from="token_and_state"',),
-    "uniform: no attention": ('model.scores_from="uniform"',),
+QUICK = ("data.dataset_size=100", "training.max_epochs=1")
+SCORES = {
+    "accuracy": ("accuracy", 4),
+    "mass": ("mass", 3),
+    "pointing": ("pointing", 3),
+    "AUC": ("auc", 3),
 }
-QUICK = ("data.dataset_size=200", "training.max_epochs=1")  # shows that it runs, no more
-
-
-class Row(NamedTuple):
-    """One measurement: `measure(config)` returns a dict of figures."""
-
-    label: str
-    config: dict
-    measure: Callable
 
 
 def parse_args(description, image=None):
-    """The options of an experiment, its seeds, and the picture `image` that it draws, if it does."""
-    parser = ScriptParser(description.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small version, to see that it runs")
+    """The options of an experiment, its seeds, and where the picture `image` goes, if it draws one."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a smoke test: its numbers mean nothing")
     if image:
-        parser.add_argument(
-            "--output", type=Path, metavar="FILE", help=f"picture (default: images/{image})"
-        )
-    torch.set_num_threads(NUM_THREADS)
+        parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: images/{image}")
     args = parser.parse_args()
-    args.rows = args.artifacts / "experiments"
-    check_output(args.rows, "rows.json")
-    if image:
-        folder = args.rows if args.quick else PROJECT_DIR / "images"  # the README's stay as they are
-        args.output = args.output or folder / image
-        if args.output.suffix != Path(image).suffix:
-            raise UserError(f"--output must end in {Path(image).suffix}, got {args.output}")
-        check_output(args.output.parent, args.output.name, option="--output")
+    if args.quick:
+        print("a smoke test: these numbers mean nothing\n")
+    if image and not args.output:
+        args.output = (ARTIFACTS_DIR if args.quick else PROJECT_DIR / "images") / image
     args.seeds = range(1 if args.quick else 5)
+    threadpool_limits(1)  # scikit-learn's results depend on the number of threads
     return args
 
 
-def settings(seed, *overrides, quick=False, path=CONFIG_FILE):
+def settings(args, seed, *overrides, path=CONFIG_FILE):
     """The config with both seeds set to `seed`."""
     seeds = (f"data.seed={seed}", f"training.seed={seed}")
-    return load_config(path, [*seeds, *overrides, *(QUICK if quick else ())])
+    return load_config(path, [*seeds, *overrides, *(QUICK if args.quick else ())])
 
 
-def not_interrupted(history):
-    """The history of a training; Ctrl-C, which only ends the training, ends the experiment too."""
+def trained(config, splits, network=AttentionClassifier):
+    """A trained network and its history. Ctrl-C ends the experiment, not the training alone."""
+    model, history = train(config, splits, network=network)
     if history["ended"] == "interrupted":
         raise KeyboardInterrupt
-    return history
+    return model, history
 
 
-def trained(config, splits):
-    """A model that was trained to its end, and the history."""
-    model, history = train(config, splits)
-    return model, not_interrupted(history)
+def scores(model, split):
+    """All metrics of a model on a split, those of its attention among the others."""
+    metrics = evaluate(split, *model.predict(split.series))
+    return metrics | metrics["attention"]
 
 
-def train_and_evaluate(config):
-    """Every figure of a run on its test split, and the seconds of its training."""
-    splits = make_splits(config["data"])
-    model, history = trained(config, splits)
-    metrics = evaluate(splits.test, *model.predict(splits.test.series))
-    times = {"seconds": history["total_seconds"], "epochs": len(history["seconds"])}
-    return metrics | metrics["attention"] | times
-
-
-def rows_of(variants, measure, args):
-    """A row for each seed of each variant, {label: overrides of the config}."""
-    return [
-        Row(label, settings(seed, *overrides, quick=args.quick), measure)
-        for label, overrides in variants.items()
-        for seed in args.seeds
-    ]
-
-
-def measure_rows(name, rows, args):
-    """The figures of each row, as {label: [figures of one seed after another]}.
-
-    Finished rows are kept in a file, and read from there as long as their settings are the same.
-    """
-    path = args.rows / (f"{name}-quick.json" if args.quick else f"{name}.json")
-    results = {}
-    for number, row in enumerate(rows, 1):
-        key = json.dumps([row.label, row.config])
-        kept = _read_rows(path)
-        if key not in kept:
-            seed = row.config["training"]["seed"]
-            print(
-                f"[{number}/{len(rows)}] {row.label}, seed {seed}", end=" ", file=sys.stderr, flush=True
-            )
-            started = time.perf_counter()
-            figures = row.measure(row.config)
-            print(f"{time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
-            kept = _read_rows(path) | {key: figures}  # others may have written meanwhile
-            write_files(args.rows, {path.name: json_bytes(kept)})
-        results.setdefault(row.label, []).append(kept[key])
+def measure(label, args, function, *arguments):
+    """[function(args, seed, *arguments) for each seed]; says when this row is finished."""
+    started = time.perf_counter()
+    results = [function(args, seed, *arguments) for seed in args.seeds]
+    print(f"{label}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     return results
 
 
-def _read_rows(path):
-    try:
-        return dict(json.loads(path.read_text())) if path.exists() else {}
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read the finished rows in {path}: delete the file ({error})") from error
-
-
-def mean_and_worst(figures, name, digits=4, worst=min):
+def mean_and_worst(results, name, digits=4, worst=min):
     """The mean over the seeds and, in brackets, the worst."""
-    values = [entry[name] for entry in figures]
+    values = [result[name] for result in results]
     # Adding 0 makes 0.00 of -0.00.
     mean, bracket = (round(value, digits) + 0.0 for value in (float(np.mean(values)), worst(values)))
     return f"{mean:.{digits}f} ({bracket:.{digits}f})"
@@ -134,20 +79,19 @@ def print_table(header, rows):
     """A Markdown table."""
     for cells in (header, ["---"] * len(header), *rows):
         print("| " + " | ".join(cells) + " |")
-    sys.stdout.flush()
+    print(flush=True)
 
 
-def print_attention_table(name, results):
-    """The table of accuracy, attention and seconds of rows that `train_and_evaluate` measured."""
-    print_table(
-        [name, "accuracy", "mass", "pointing", "AUC", "training, s"],
-        [
-            [
-                label,
-                mean_and_worst(figures, "accuracy"),
-                *(mean_and_worst(figures, figure, 3) for figure in ("mass", "pointing", "auc")),
-                mean_and_worst(figures, "seconds", 1, max),
-            ]
-            for label, figures in results.items()
-        ],
-    )
+def print_results(first, columns, results):
+    """A table of {label: results by seed}; the columns are {header: (name, digits)}, or (..., max)."""
+    rows = [
+        [label, *(mean_and_worst(by_seed, *column) for column in columns.values())]
+        for label, by_seed in results.items()
+    ]
+    print_table([first, *columns], rows)
+
+
+def save_picture(args, figure):
+    with whole_file(args.output) as path:
+        figure.savefig(path, dpi=150)
+    print(f"the picture is {args.output}")

@@ -1,85 +1,65 @@
-"""Where does it fail? Test series at 5 % noise that are misjudged or looked at in the wrong place."""
+"""Where does it fail? Test series at 5 % noise that are misjudged, or looked at in the wrong place."""
 
 import numpy as np
 
 from constants import ANOMALOUS
 from data import make_splits
-from data_utils import figure_bytes, run_script, write_files
-from experiments.common import Row, measure_rows, parse_args, print_table, settings, trained
+from data_utils import run_script
+from experiments.common import measure, parse_args, print_table, save_picture, settings, trained
 from plot_attention import plot_attention
 
-GROUPS = (
-    "normal, called anomalous",
-    "anomalous, called normal",
-    "found, most attention elsewhere",
-    "found, most attention on it",
-)
+GROUPS = ("false alarm", "miss", "found, most attention elsewhere", "found, most attention on it")
 
 
-def examine(config):
-    """A test split, its predictions and, for each series, the number of its group or -1."""
+def predict_test(args, seed):
+    """A test split, its predictions and, for each series, the index of its group, or -1."""
+    config = settings(args, seed, "data.noise=0.05")
     splits = make_splits(config["data"])
-    model, _ = trained(config, splits)
-    test = splits.test
-    probability, attention = model.predict(test.series)
-    called, truly = probability > 0.5, test.labels == ANOMALOUS
-    on_it = (attention * test.flat_mask).sum(axis=1) > 0.5
+    probability, attention = trained(config, splits)[0].predict(splits.test.series)
+    called, truly = probability > 0.5, splits.test.labels == ANOMALOUS
+    on_it = (attention * splits.test.flat_mask).sum(axis=1) > 0.5
     conditions = [~truly & called, truly & ~called, truly & ~on_it, truly]  # the first that holds
-    return test, probability, attention, np.select(conditions, range(4), -1)
+    return splits.test, probability, attention, np.select(conditions, range(4), -1)
 
 
-def describe(config):
-    """For each group the number of its series and, of each, two things that may explain it."""
-    test, _, _, groups = examine(config)
-    flat_steps = test.flat_mask.sum(axis=1)
-    held = np.abs((test.series * test.flat_mask).sum(axis=1)) / flat_steps.clip(min=1)
-    height = held / np.abs(test.series).max(axis=1)
-    return {
-        name: {
-            "flat_steps": flat_steps[groups == group].tolist(),
-            "height": height[groups == group].tolist(),
-        }
-        for group, name in enumerate(GROUPS)
-    }
+def length_and_height(test):
+    """Of each flat segment: its steps, and its mean as a share of the largest value of the series."""
+    steps = test.flat_mask.sum(axis=1)
+    mean = (test.series * test.flat_mask).sum(axis=1) / steps.clip(min=1)
+    return steps, np.abs(mean) / np.abs(test.series).max(axis=1)
+
+
+def plot_failures(test, probability, attention, groups):
+    """The worst false alarm and the worst miss, where there are any."""
+    wrong = np.abs(probability - test.labels)
+    chosen = [np.argmax(wrong * (groups == group)) for group in (0, 1) if np.any(groups == group)]
+    series, labels, flat_mask = (part[chosen] for part in test)
+    figure = plot_attention(chosen, series, probability[chosen], attention[chosen], labels, flat_mask)
+    for index, axis in zip(chosen, figure.axes):
+        axis.set_title(f"{GROUPS[groups[index]]}, probability of anomalous {probability[index]:.3f}")
+        axis.collections[0].set_linewidth(1.5)
+    return figure
 
 
 def main():
     args = parse_args(__doc__, image="failures.png")
-    configs = [settings(seed, "data.noise=0.05", quick=args.quick) for seed in args.seeds]
-    by_seed = measure_rows("failures", [Row("5 % noise", config, describe) for config in configs], args)
+    by_seed = measure("5 % noise", args, predict_test)
+    groups = np.concatenate([groups for *_, groups in by_seed])
+    steps, height = map(np.concatenate, zip(*(length_and_height(test) for test, *_ in by_seed)))
     rows = []
-    for name in GROUPS:
-        flat_steps, height = (
-            [value for figures in by_seed["5 % noise"] for value in figures[name][key]]
-            for key in ("flat_steps", "height")
-        )
-        explained = (
-            [f"{np.median(flat_steps):.0f}", f"{np.median(height):.2f}"] if any(flat_steps) else ["", ""]
-        )
-        rows.append([name, str(len(flat_steps)), *explained])
-    print_table(
-        [
-            "test series of all seeds",
-            "number",
-            "flat steps, median",
-            "height of the flat segment, median",
-        ],
-        rows,
-    )
+    for group, name in enumerate(GROUPS):
+        there = groups == group
+        medians = ["", ""]
+        if steps[there].any():
+            medians = [f"{np.median(steps[there]):.0f}", f"{np.median(height[there]):.2f}"]
+        rows.append([name, str(there.sum()), *medians])
+    print_table(["test series of all seeds", "number", "flat steps, median", "height, median"], rows)
 
-    test, probability, attention, groups = examine(configs[0])
-    mass = (attention * test.flat_mask).sum(axis=1)
-    worst = np.lexsort((mass, np.where(groups < 0, len(GROUPS), groups)))  # by group, then by mass
-    chosen = np.concatenate([worst[groups[worst] == group][:1] for group in range(3)])
-    figure = plot_attention(
-        chosen,
-        test.series[chosen],
-        probability[chosen],
-        attention[chosen],
-        test.labels[chosen],
-        test.flat_mask[chosen],
-    )
-    write_files(args.output.parent, {args.output.name: figure_bytes(figure)})
+    misjudged = [prediction for prediction in by_seed if np.isin(prediction[-1], (0, 1)).any()]
+    if misjudged:
+        save_picture(args, plot_failures(*misjudged[0]))
+    else:
+        print("no series was misjudged, so there is no picture")
 
 
 if __name__ == "__main__":
