@@ -7,7 +7,6 @@ import train
 TINY = (
     "data.dataset_size=100",
     "data.num_points=50",
-    "data.flat_location=[0, 0.8]",
     "model.patch_length=5",
     "model.hidden_size=3",
     "model.attention_size=4",
@@ -27,3 +26,8 @@ def tiny_options(*extra):
 
 def train_tiny(monkeypatch, artifacts, *extra):
     return run(monkeypatch, train, "--artifacts", artifacts, *tiny_options(*extra))
+
+
+def contents(folder):
+    """{path: bytes} of every file below a folder."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

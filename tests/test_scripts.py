@@ -1,26 +1,28 @@
-import io
+"""The scripts as a user runs them: what they write and print, and what they do about mistakes."""
+
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 
 import matplotlib
 import numpy as np
 import pytest
-import torch
+from helpers import contents, run, tiny_options, train_tiny
 
 import data
 import evaluate
 import plot_attention
 import train
 from constants import PROJECT_DIR
-from helpers import run, tiny_options, train_tiny
-from model import load_checkpoint
+from data_utils import run_script
+from model import Trainer, load_checkpoint
 
 matplotlib.use("agg")
-
-PNG = b"\x89PNG"
 
 
 @pytest.fixture(scope="module")
@@ -38,41 +40,22 @@ def artifacts(trained, tmp_path):
 
 def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys):
     run(monkeypatch, data, "--artifacts", tmp_path, "--set", "data.dataset_size=100")
-    table = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert table[1][:3] == ["train", "70", "35"] and table[2][:3] == ["val", "10", "5"]
-    assert (tmp_path / "samples.png").read_bytes().startswith(PNG)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:4] == ["train", "35", "normal,", "35"] and lines[2][:2] == ["test", "10"]
+    assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, capsys):
-    tmp_path = tmp_path / "a folder" / "in another"
-    assert train_tiny(monkeypatch, tmp_path) == 0
+    folder = tmp_path / "a folder" / "in another"
+    assert train_tiny(monkeypatch, folder) == 0
     out = capsys.readouterr().out
-    assert "epoch  2" in out and f"python evaluate.py --artifacts '{tmp_path}'\n" in out
-    assert "will replace" not in out
-    history = json.loads((tmp_path / "history.json").read_text())
+    assert "epoch  2" in out and f'python evaluate.py --artifacts "{folder}"\n' in out
+    history = json.loads((folder / "history.json").read_text())
     for key in ("train_loss", "val_loss", "val_accuracy", "seconds"):
         assert len(history[key]) == 2
     assert history["best_epoch"] in (1, 2)
-    assert (tmp_path / "history.png").read_bytes().startswith(PNG)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "history.json",
-        "history.png",
-        "model.pt",
-    ]
-
-
-def test_the_run_is_of_the_training_seed_and_chosen_on_the_validation_split(tmp_path, monkeypatch):
-    train_tiny(monkeypatch, tmp_path / "zero")
-    model, config = load_checkpoint(tmp_path / "zero" / "model.pt")
-    val = data.make_splits(config["data"]).val
-    probability, _ = model.predict(val.series)
-    loss = -np.log(np.where(val.labels == 1, probability, 1 - probability)).mean()
-    history = json.loads((tmp_path / "zero" / "history.json").read_text())
-    assert min(history["val_loss"]) == pytest.approx(loss, rel=1e-4)
-
-    train_tiny(monkeypatch, tmp_path / "one", "training.seed=1")
-    other, _ = load_checkpoint(tmp_path / "one" / "model.pt")
-    assert not np.array_equal(probability, other.predict(val.series)[0])
+    assert history["total_seconds"] == pytest.approx(sum(history["seconds"]))
+    assert sorted(contents(folder)) == [folder / n for n in ("history.json", "history.png", "model.pt")]
 
 
 def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
@@ -85,48 +68,38 @@ def test_evaluate_writes_what_it_prints(artifacts, monkeypatch, capsys):
     flat = test.labels == 1
     assert metrics["accuracy"] == np.mean((probability > 0.5) == flat)
     assert metrics["attention"]["mass"] == pytest.approx((attention * test.flat_mask).sum() / flat.sum())
-    assert np.sum(metrics["confusion_matrix"]) == 20
-    for value in (metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values()):
+    share = test.flat_mask[flat].mean()
+    assert metrics["uniform_attention"] == pytest.approx({"mass": share, "pointing": share, "auc": 0.5})
+    assert np.sum(metrics["confusion_matrix"]) == 20 and metrics["data"] == config["data"]
+    for value in (metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values(), share):
         assert f"{value:.4f}" in out
-    assert f"{test.flat_mask[flat].mean():.4f}" in out  # what a uniform attention scores
 
 
-def test_evaluate_on_other_data_settings(artifacts, tmp_path, monkeypatch):
-    _, config = load_checkpoint(artifacts / "model.pt")
-    config["data"] |= {"seed": 1, "dataset_size": 200, "noise": 0.1}
-    (tmp_path / "noisy.json").write_text(json.dumps(config))
-    run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "noisy.json")
+def test_a_new_metric_is_printed_and_compared_by_itself(artifacts, monkeypatch, capsys):
+    """As the README says: an entry in the dict of metrics, and no more."""
+    measure, classify = evaluate.attention_metrics, evaluate.classification_metrics
+    more = lambda attention, mask: measure(attention, mask) | {"peak": attention.max(axis=1).mean()}
+    monkeypatch.setattr(evaluate, "attention_metrics", more)
+    monkeypatch.setattr(
+        evaluate, "classification_metrics", lambda *a: classify(*a) | {"mean": np.mean(a[1])}
+    )
+    run(monkeypatch, evaluate, "--artifacts", artifacts)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    assert ["mean", f"{metrics['mean']:.4f}"] in lines
+    assert ["peak", f"{metrics['attention']['peak']:.4f}", "0.0200"] in lines  # uniform: 1 of 50 steps
+
+
+def test_evaluate_on_other_data(artifacts, monkeypatch):
+    options = ("--set", "data.noise=0.1", "--set", "data.seed=1", "--set", "data.dataset_size=200")
+    run(monkeypatch, evaluate, "--artifacts", artifacts, *options)
     metrics = json.loads((artifacts / "metrics.json").read_text())
     assert np.sum(metrics["confusion_matrix"]) == 40
-    assert metrics["data"] == config["data"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"test_fraction": 0.5}, {"val_fraction": 0.2}, {"normal_ratio": 0.4}, {"dataset_size": 200}],
-)
-def test_evaluate_refuses_to_test_on_series_of_the_training(artifacts, tmp_path, monkeypatch, change):
     _, config = load_checkpoint(artifacts / "model.pt")
-    config["data"] |= change
-    (tmp_path / "leak.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=f"data.{next(iter(change))} must be"):
-        run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "leak.json")
-    config["data"]["seed"] = 1
-    (tmp_path / "other.json").write_text(json.dumps(config))
-    run(monkeypatch, evaluate, "--artifacts", artifacts, "--config", tmp_path / "other.json")
-    assert json.loads((artifacts / "metrics.json").read_text())["data"]["seed"] == 1
+    assert metrics["data"] == config["data"] | {"noise": 0.1, "seed": 1, "dataset_size": 200}
 
 
-def test_each_epoch_is_shown_at_once(monkeypatch):
-    output = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
-    train.print_epoch(1, train_loss=0.5, val_loss=0.4, val_accuracy=0.75, seconds=1.0)
-    assert output.getvalue().split() == (
-        b"epoch 1 train loss 0.5000 val loss 0.4000 val accuracy 0.7500 1.0 s".split()
-    )
-
-
-def test_two_runs_of_the_same_settings_agree_and_each_seed_matters(artifacts, tmp_path, monkeypatch):
+def test_the_same_settings_give_the_same_run_and_each_seed_matters(artifacts, tmp_path, monkeypatch):
     def weights_and_metrics(folder, *extra):
         train_tiny(monkeypatch, folder, *extra)
         run(monkeypatch, evaluate, "--artifacts", folder)
@@ -138,95 +111,40 @@ def test_two_runs_of_the_same_settings_agree_and_each_seed_matters(artifacts, tm
     assert weights_and_metrics(tmp_path / "four", "data.seed=1")[1]["attention"] != first[1]["attention"]
 
 
+# ---------------------------------------------------------------- pictures
+
+
 @pytest.fixture
-def one_thread_afterwards():
-    yield
-    torch.set_num_threads(1)
-
-
-def test_more_threads_give_the_same_figures_to_three_digits(
-    tmp_path, monkeypatch, one_thread_afterwards
-):
-    figures = []
-    for threads in (1, 2):
-        monkeypatch.setattr(train, "NUM_THREADS", threads)
-        monkeypatch.setattr(evaluate, "NUM_THREADS", threads)
-        train_tiny(
-            monkeypatch, tmp_path / str(threads), "data.dataset_size=2000", "training.max_epochs=5"
-        )
-        assert torch.get_num_threads() == threads
-        run(monkeypatch, evaluate, "--artifacts", tmp_path / str(threads))
-        metrics = json.loads((tmp_path / str(threads) / "metrics.json").read_text())
-        figures.append([metrics["accuracy"], metrics["roc_auc"], *metrics["attention"].values()])
-    assert figures[0] == pytest.approx(figures[1], abs=5e-4)
-
-
-def test_the_run_carries_its_settings_to_any_place(tmp_path):
-    """All three scripts in one process, from another folder, warnings being errors."""
-    folder = tmp_path / "a folder in Zürich"
-    script = (
-        "import runpy, sys\n"
-        "project, folder, *settings = sys.argv[1:]\n"
-        "for name, extra in ('train.py', settings), ('evaluate.py', []), ('plot_attention.py', []):\n"
-        "    sys.argv = [name, '--artifacts', folder, *extra]\n"
-        "    try:\n"
-        "        runpy.run_path(f'{project}/{name}', run_name='__main__')\n"
-        "    except SystemExit as stop:\n"
-        "        assert not stop.code, stop.code\n"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, PROJECT_DIR, folder.name, *tiny_options()],
-        cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(PROJECT_DIR)},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert result.returncode == 0 and result.stderr == ""
-    assert f"python evaluate.py --artifacts '{folder.name}'" in result.stdout
-    assert json.loads((folder / "metrics.json").read_text())["data"]["dataset_size"] == 100
-    assert (folder / "attention.png").read_bytes().startswith(PNG)
-
-
-def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkeypatch):
-    figures = []
-    draw = plot_attention.plot_attention
+def figures(monkeypatch):
+    """The figures that plot_attention draws."""
+    drawn, draw = [], plot_attention.plot_attention
     monkeypatch.setattr(
-        plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1]
+        plot_attention, "plot_attention", lambda *args: drawn.append(draw(*args)) or drawn[-1]
     )
+    return drawn
+
+
+def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkeypatch, figures):
     run(monkeypatch, plot_attention, "--artifacts", artifacts)
-    titles = [axis.get_title() for axis in figures[0].axes]
-    assert "truly normal" in titles[0] and "truly anomalous" in titles[1]
-    assert (artifacts / "attention.png").read_bytes().startswith(PNG)
+    assert (artifacts / "attention.png").read_bytes().startswith(b"\x89PNG")
     model, config = load_checkpoint(artifacts / "model.pt")
     test = data.make_splits(config["data"]).test
-    for column, label in enumerate((0, 1)):
-        number = np.flatnonzero(test.labels == label)[0]
-        assert titles[column].startswith(f"series {number},")
-        _, attention = model.predict(test.series[number])
+    for column, (label, name) in enumerate([(0, "normal"), (1, "anomalous")]):
+        index = np.flatnonzero(test.labels == label)[0]
+        _, attention = model.predict(test.series[index])
         signal, below = figures[0].axes[column], figures[0].axes[column + 2]
+        assert signal.get_title().startswith(f"series {index}, truly {name}\n")
         line, area = signal.collections[0], below.collections[0]
-        np.testing.assert_allclose(line.get_segments()[10][0], [10, test.series[number, 10]], rtol=1e-6)
+        np.testing.assert_allclose(line.get_segments()[10][0], [10, test.series[index, 10]], rtol=1e-6)
         np.testing.assert_allclose(line.get_array(), attention[0, :-1], rtol=1e-5)
         assert area.get_paths()[0].vertices[:, 1].max() == pytest.approx(attention.max(), rel=1e-5)
         assert len(signal.patches) == len(below.patches) == label
-        if label:
-            steps = np.flatnonzero(test.flat_mask[number])
-            assert signal.patches[0].get_x() == steps[0]
-            assert signal.patches[0].get_width() == steps[-1] - steps[0]
+    assert signal.patches[0].get_x() == np.flatnonzero(test.flat_mask[index])[0]
 
-    run(
-        monkeypatch,
-        plot_attention,
-        "--artifacts",
-        artifacts,
-        "--index",
-        19,
-        "--output",
-        tmp_path / "one.svg",
-    )
-    assert len(figures[1].axes) == 3  # signal, attention, colour bar
-    assert b"<svg" in (tmp_path / "one.svg").read_bytes()
+    output = tmp_path / "one.svg"
+    run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 19, "--output", output)
+    assert figures[1].axes[0].get_title().startswith("series 19,")
+    assert len(figures[1].axes) == 2 and b"<svg" in output.read_bytes()
 
 
 @pytest.mark.parametrize("backend, windows", [("agg", 0), ("tkagg", 1)])
@@ -238,23 +156,239 @@ def test_a_window_opens_where_there_is_a_screen(artifacts, monkeypatch, backend,
     assert len(shown) == windows
 
 
-def test_plot_draws_series_of_a_file(artifacts, tmp_path, monkeypatch, capsys):
-    figures = []
-    draw = plot_attention.plot_attention
-    monkeypatch.setattr(
-        plot_attention, "plot_attention", lambda *args: figures.append(draw(*args)) or figures[-1]
-    )
-    series = np.random.default_rng(0).normal(size=(5, 60))  # another length than in training
+def test_plot_and_print_series_of_a_file(artifacts, tmp_path, monkeypatch, capsys, figures):
+    series = np.random.default_rng(0).normal(size=(5, 50))
     np.savetxt(tmp_path / "mine.csv", series, delimiter=",")
     mine = ("--artifacts", artifacts, "--series", tmp_path / "mine.csv")
     run(monkeypatch, plot_attention, *mine)
-    assert "series 0, 1, 2 of 5" in capsys.readouterr().out
-    run(monkeypatch, plot_attention, *mine, "--index", 4)
+    out = capsys.readouterr().out
     model, _ = load_checkpoint(artifacts / "model.pt")
     probability, attention = model.predict(series)
-    assert figures[0].axes[1].get_title() == (f"series 1\nprobability of anomalous {probability[1]:.3f}")
-    assert figures[1].axes[0].get_title().startswith("series 4\n")
-    np.testing.assert_allclose(
-        figures[1].axes[0].collections[0].get_array(), attention[4, :-1], rtol=1e-4
-    )
-    assert not figures[0].axes[0].patches  # no truth to shade
+    for index, value in enumerate(probability):
+        verdict = "anomalous" if value > 0.5 else "normal"
+        assert f"series {index}: {verdict}, probability of anomalous {value:.3f}; half of" in out
+    assert len(figures[0].axes) == 6 and not figures[0].axes[0].patches  # three drawn, no truth to shade
+    run(monkeypatch, plot_attention, *mine, "--index", 4)
+    drawn = figures[1].axes[0].collections[0].get_array()
+    np.testing.assert_allclose(drawn, attention[4, :-1], rtol=1e-4)
+
+    np.savetxt(tmp_path / "mine.csv", series[2])  # one value per line is one series
+    capsys.readouterr()
+    run(monkeypatch, plot_attention, *mine)
+    assert f"series 0: {'anomalous' if probability[2] > 0.5 else 'normal'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "attention, expected",
+    [
+        ([0.1, 0.1, 0.2, 0.3, 0.2, 0.1], (2, 3)),
+        ([0.0, 0.0, 0.0, 1.0], (3, 3)),
+        ([0.2, 0.2, 0.2, 0.2, 0.2], (0, 2)),
+        ([0.3, 0.05, 0.0, 0.25, 0.2, 0.2], (3, 5)),
+    ],
+)
+def test_attended_steps_are_the_shortest_stretch_with_half_of_the_attention(attention, expected):
+    assert plot_attention.attended_steps(np.array(attention)) == expected
+
+
+# ---------------------------------------------------------------- mistakes
+
+ROW = ",".join(map(str, np.sin(np.arange(50)).round(4)))
+COUNT = ",".join(map(str, range(50)))
+TIMES = ",".join(f"{time:.3f}" for time in np.linspace(0, 6.283, 50))
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "input contained no data.*one series per row"),
+        (f"{ROW}\n{ROW},1\n", "columns changed from 50 to 51"),
+        (f"{ROW},1\n", "1 series of 51 values, but .* trained on 50"),
+        ("1,2\n" * 500, "500 series of 2 values"),
+        ("0\n" * 51, "1 series of 51 values"),
+        (f"{ROW}\n{ROW}\n".replace(",", ";"), "could not convert string.*separated by commas"),
+        ("time\n" + ROW, "could not convert string 'time'"),
+        (f"{COUNT}\n{ROW}\n", "first row rises by equal steps"),
+        ("nan" + ROW[3:], "series 0 holds NaN"),
+        (ROW.encode("utf-16"), "mine.csv"),
+        (None, "mine.csv not found"),
+    ],
+)
+def test_files_that_are_no_series(artifacts, tmp_path, monkeypatch, capsys, text, said):
+    if text is not None:
+        content = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "mine.csv").write_bytes(content)
+    before = contents(tmp_path)
+    options = ("--artifacts", artifacts, "--series", tmp_path / "mine.csv")
+    assert_one_line(lambda: run(monkeypatch, plot_attention, *options), said, capsys)
+    assert contents(tmp_path) == before
+
+
+def assert_one_line(main, said, capsys):
+    """`main` as a script says what is wrong in one line and exits with 2."""
+    with pytest.raises(SystemExit) as stop:
+        run_script(main)
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2 and errors.startswith("error: ") and errors.count("\n") == 1
+    assert re.search(said, errors), errors
+
+
+def test_a_file_of_waves_that_all_rise_is_no_header(tmp_path):
+    (tmp_path / "mine.csv").write_text(f"{COUNT}\n{TIMES}\n")
+    assert plot_attention.read_series(tmp_path / "mine.csv", 50).shape == (2, 50)
+
+
+@pytest.mark.parametrize(
+    "script, options, said",
+    [
+        (train, ("--config", "nowhere.json"), "No such file.*nowhere.json"),
+        (train, ("--set", "data.noise=-1"), "data.noise must be a number from 0 to 100, got -1"),
+        (train, ("--artifacts", "mine.txt"), "mine.txt"),
+        (train, ("--artifacts", "home"), "home/metrics.json belongs to no run"),
+        (train, ("--artifacts", "foreign"), "foreign/model.pt belongs to no run"),
+        (data, ("--artifacts", "mine.txt/folder"), "mine.txt"),
+        (evaluate, ("--artifacts", "nowhere"), "no checkpoint nowhere/model.pt: run train.py first"),
+        (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is damaged"),
+        (
+            evaluate,
+            ("--set", "data.noise=0.1"),
+            "add --set data.seed=N",
+        ),
+        (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
+        (plot_attention, ("--index", "20"), "--index must lie in 0 .. 19, got 20"),
+        (plot_attention, ("--output", "picture.txt"), "--output must end in one of .png"),
+        (plot_attention, ("--output", "mine.txt/p.png"), "mine.txt"),
+    ],
+)
+def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options, said):
+    """A mistake is found before any training, and every file stays as it was."""
+    monkeypatch.setattr(Trainer, "fit", lambda *args: pytest.fail("the training began"))
+    monkeypatch.chdir(tmp_path)
+    for path in ("home/metrics.json", "foreign/model.pt", "mine.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("the reader's own")
+    before = contents(tmp_path)
+    assert_one_line(lambda: run(monkeypatch, script, "--artifacts", artifacts, *options), said, capsys)
+    assert contents(tmp_path) == before
+
+
+def test_nothing_of_the_readers_is_touched(artifacts, monkeypatch):
+    """The names that an earlier version took for its own folders, and others."""
+    names = (".writing/novel.txt", ".ready/thesis.txt", "thesis.txt", "model.pt.tmp", "history.json.bak")
+    for name in names:
+        (artifacts / name).parent.mkdir(exist_ok=True)
+        (artifacts / name).write_text("the reader's own")
+    train_tiny(monkeypatch, artifacts)
+    run(monkeypatch, evaluate, "--artifacts", artifacts)
+    run(monkeypatch, plot_attention, "--artifacts", artifacts)
+    kept = contents(artifacts)
+    assert {kept[artifacts / name] for name in names} == {b"the reader's own"}
+    run_files = {"model.pt", "history.json", "history.png", "metrics.json", "attention.png"}
+    assert {str(path.relative_to(artifacts)) for path in kept} == run_files | set(names)
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path, monkeypatch, capsys):
+    def press_ctrl_c(*results):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "print_epoch", press_ctrl_c)
+    assert train_tiny(monkeypatch, tmp_path, "training.max_epochs=5") == 130
+    assert "interrupted, " in capsys.readouterr().out
+    assert json.loads((tmp_path / "history.json").read_text())["best_epoch"] == 1
+    load_checkpoint(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("good_epochs", [0, 2])
+def test_a_loss_that_becomes_nan(artifacts, monkeypatch, capsys, good_epochs):
+    """The best epoch so far is kept; if there is none, it is an error and nothing is written."""
+    validate, epochs = Trainer._validate, []
+
+    def nan_afterwards(trainer, loader):
+        epochs.append(1)
+        return validate(trainer, loader) if len(epochs) <= good_epochs else (float("nan"), 0.5)
+
+    monkeypatch.setattr(Trainer, "_validate", nan_afterwards)
+    before = contents(artifacts)
+    main = lambda: train_tiny(monkeypatch, artifacts, "training.max_epochs=5")
+    if good_epochs:
+        assert main() == 0
+        assert "became NaN" in capsys.readouterr().out
+        assert len(json.loads((artifacts / "history.json").read_text())["val_loss"]) == 2
+    else:
+        assert_one_line(main, "became NaN.*nothing is written", capsys)
+        assert contents(artifacts) == before
+
+
+@pytest.mark.parametrize("failing", ["torch.save", "json.dumps", "matplotlib.figure.Figure.savefig"])
+def test_a_full_disk_while_a_run_is_saved(artifacts, monkeypatch, capsys, failing):
+    """Whatever is there afterwards is whole and belongs to the model that is there."""
+    run(monkeypatch, evaluate, "--artifacts", artifacts)
+    old = contents(artifacts)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(failing, full)
+    main = lambda: train_tiny(monkeypatch, artifacts, "training.seed=1")
+    assert_one_line(main, "No space left on device", capsys)
+    left = contents(artifacts)
+    model = artifacts / "model.pt"
+    load_checkpoint(model)
+    assert (left[model] == old[model]) == (failing == "torch.save")
+    assert set(left) <= {model, artifacts / "history.json"}
+
+
+def test_a_kill_at_any_moment_leaves_files_that_belong_together(artifacts, monkeypatch):
+    """The process ends before each call that removes a file or puts one into its place."""
+    run(monkeypatch, evaluate, "--artifacts", artifacts)
+    run(monkeypatch, plot_attention, "--artifacts", artifacts)
+    other = artifacts.parent / "other"
+    train_tiny(monkeypatch, other, "training.seed=1")
+    new_run = (*load_checkpoint(other / "model.pt"), json.loads((other / "history.json").read_text()))
+    old, calls_left = contents(artifacts), 0
+
+    class Killed(BaseException):
+        pass
+
+    def until_killed(call):
+        def counted(*args, **kwargs):
+            nonlocal calls_left
+            calls_left -= 1
+            if calls_left < 0:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(os, "replace", until_killed(os.replace))
+    monkeypatch.setattr("pathlib.Path.unlink", until_killed(type(artifacts).unlink))
+    for moment in range(8):  # four files are removed, three put into place
+        for path, content in old.items():
+            path.write_bytes(content)
+        calls_left = moment
+        with pytest.raises(Killed) if moment < 7 else contextlib.nullcontext():
+            train.save_run(artifacts, *new_run)
+        left = contents(artifacts)
+        is_new = left[artifacts / "model.pt"] != old[artifacts / "model.pt"]
+        assert is_new == (moment > 4)
+        assert all((content != old[path]) == is_new for path, content in left.items())
+
+
+def test_a_killed_training_leaves_the_old_run(artifacts):
+    """A real process, killed by the system while it trains."""
+    before = contents(artifacts)
+    command = [
+        sys.executable,
+        "train.py",
+        "--artifacts",
+        artifacts,
+        *tiny_options("training.max_epochs=9999"),
+    ]
+    with subprocess.Popen(command, cwd=PROJECT_DIR, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # "training on ..."
+        process.stdout.readline()  # the first epoch
+        process.send_signal(signal.SIGKILL)
+    assert contents(artifacts) == before
