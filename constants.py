@@ -1,4 +1,4 @@
-"""What never changes: where things lie, what the classes are called, which colours pictures have."""
+"""What never changes: paths, file names, class names and colours."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE
 
 
 class UserError(ValueError):
-    """What a user can mend. A script shows it in one line; any other error is a bug of the program."""
+    """An error that the user can fix. A script shows it in one line; any other error is a bug."""
 
 
 # ---------------------------------------------------------------- signals
@@ -48,7 +48,7 @@ def add_flat_segments(waves, labels, data_config, rng):
 
     Parameters
     ----------
-    waves : array (N, T), of any origin; it is not changed.
+    waves : array (N, T), sine waves or anything else; not modified.
     labels : int array (N,), 0 normal or 1 anomalous.
     data_config : dict with `flat_location` and `flat_length`, ranges [min, max] of the start and the
         length of the segment as fractions of the series. A segment has at least 2 steps.
@@ -92,22 +92,24 @@ def generate_series(data_config, labels):
 
 # ---------------------------------------------------------------- settings
 
+# The kinds of value, as the error message words them.
 INTEGER, NUMBER, NUMBER_OR_NULL = "an integer from", "a number from", "null or a number from"
 RANGE, CHOICE = "[min, max] with both from", "either"
 
-# What each setting may be: the kind of value, then the lowest and the highest one, or the choices.
+# For each setting: the kind of value, then the lowest and the highest one allowed, or the choices. The
+# keys of "model" and "training" are the arguments of AttentionClassifier and Trainer, in model.py.
 SETTINGS = {
     "data": {
         "seed": (INTEGER, 0, 2**32 - 1),
-        "dataset_size": (INTEGER, 20, 1_000_000),
-        "num_points": (INTEGER, 20, 100_000),
-        "normal_ratio": (NUMBER, 0.01, 0.99),
-        "frequency": (RANGE, 0.01, 1000),
+        "dataset_size": (INTEGER, 20, 1_000_000),  # series in all three splits
+        "num_points": (INTEGER, 20, 100_000),  # time steps of a series
+        "normal_ratio": (NUMBER, 0.01, 0.99),  # share of the normal series
+        "frequency": (RANGE, 0.01, 1000),  # cycles in a series
         "amplitude": (RANGE, 0.001, 1000),
-        "phase": (RANGE, -1000, 1000),
-        "flat_location": (RANGE, 0, 0.9),
-        "flat_length": (RANGE, 0, 0.9),
-        "noise": (NUMBER, 0, 100),
+        "phase": (RANGE, -1000, 1000),  # radians
+        "flat_location": (RANGE, 0, 0.9),  # start of the flat segment, as a fraction of the series
+        "flat_length": (RANGE, 0, 0.9),  # its length, as a fraction of the series
+        "noise": (NUMBER, 0, 100),  # standard deviation, as a fraction of the amplitude
         "val_fraction": (NUMBER, 0.01, 0.9),
         "test_fraction": (NUMBER, 0.01, 0.9),
     },
@@ -134,10 +136,9 @@ SETTINGS = {
 
 
 def load_config(path=CONFIG_FILE, overrides=()):
-    """Read a JSON config, apply the overrides, check the result.
+    """Read a JSON config, a dict of the sections in SETTINGS, and apply the overrides.
 
-    Returns a dict with the sections `data`, `model` and `training`. OSError: the file cannot be read.
-    UserError: it is not JSON, or `check_config` refuses what it says.
+    OSError: the file cannot be read. UserError: it is not JSON, or not allowed, with or without them.
     """
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -175,33 +176,34 @@ def check_config(config):
 
     data = config["data"]
     check_patches(data["num_points"], config["model"]["patch_length"])
-    size, normal, val, test = (
-        data[key] for key in ("dataset_size", "normal_ratio", "val_fraction", "test_fraction")
-    )
+    names = ("dataset_size", "normal_ratio", "val_fraction", "test_fraction")
+    size, normal, val, test = (data[name] for name in names)
+    # The number of series of the rarer class in the smallest split.
     if size * min(normal, 1 - normal) * min(val, test, 1 - val - test) < 2:
-        given = f"dataset_size {size}, normal_ratio {normal}, val_fraction {val}, test_fraction {test}"
-        raise UserError(f"data.{given} leave fewer than 2 series of a class for one of the three splits")
+        given = ", ".join(f"data.{name} {data[name]}" for name in names)
+        raise UserError(f"{given}: one of the splits has fewer than 2 series of a class")
     return config
 
 
 def _check_keys(where, given, known):
     if not isinstance(given, dict):
         raise UserError(f"{where} must be an object in braces, got {json.dumps(given)}")
-    wrong = ", ".join(sorted(set(given) ^ set(known)))
-    if wrong:
+    if set(given) != set(known):
+        wrong = ", ".join(map(json.dumps, sorted(set(given) ^ set(known))))
         raise UserError(f"{where} takes the keys {', '.join(known)}; missing or unknown: {wrong}")
 
 
 def _is_allowed(value, kind, limits):
     if kind == CHOICE:
-        return type(value) in (bool, str) and value in limits  # to Python, 1 is True
+        return type(value) in (bool, str) and value in limits  # the type, because 1 == True
     if kind == RANGE:
-        ends = isinstance(value, list) and len(value) == 2 and value
-        return ends and all(_is_allowed(end, NUMBER, limits) for end in ends) and ends[0] <= ends[1]
+        if not isinstance(value, list) or len(value) != 2:
+            return False
+        return all(_is_allowed(end, NUMBER, limits) for end in value) and value[0] <= value[1]
     if kind == NUMBER_OR_NULL and value is None:
         return True
     types = (int,) if kind == INTEGER else (int, float)
-    return type(value) in types and limits[0] <= value <= limits[1]  # NaN is not
+    return type(value) in types and limits[0] <= value <= limits[1]  # False for NaN
 
 
 def check_patches(num_points, patch_length):
@@ -228,7 +230,7 @@ def script_parser(description, config=False, overrides=False):
 
 
 def run_script(main):
-    """Run `main` and exit with its code; what a user can mend is one line `error: ...` and code 2."""
+    """Run `main` and exit with its code. An error that the user can fix is one line, and code 2."""
     try:
         code = main()
     except KeyboardInterrupt:
@@ -241,7 +243,7 @@ def run_script(main):
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Give a temporary path to write to, then put the file into its place at once and whole."""
+    """Give a temporary path to write to, then move the file into place: nobody sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = Path(folder, path.name)
@@ -251,5 +253,5 @@ def whole_file(path):
 
 def write_json(path, content):
     with whole_file(path) as temporary:
-        text = json.dumps(content, indent=2, default=float)  # float: of NumPy's numbers
+        text = json.dumps(content, indent=2, default=float)  # NumPy's numbers become floats
         temporary.write_text(text + "\n", encoding="utf-8")

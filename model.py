@@ -5,6 +5,7 @@ import copy
 import io
 import math
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from data_utils import UserError, check_config, check_patches, whole_file
+from data_utils import UserError, check_config, check_patches
 
 EVALUATION_BATCH = 256  # series at once where no gradients are kept
 SMALLEST_SCALE = 1e-30  # a constant series is divided by this, not by 0
+LARGEST_VALUE = 1e38  # of a series; beyond it, single precision overflows
 
 
 @contextlib.contextmanager
@@ -36,7 +38,7 @@ def one_thread():
 
 
 class AttentionClassifier(nn.Module):
-    """Is there a flat segment in the series, and where did the network look?
+    """Tells anomalous series from normal ones, and where it looked.
 
     Additive attention (Bahdanau et al. 2015) over the hidden states of a bidirectional LSTM
     (Hochreiter & Schmidhuber 1997), as in Zhou et al. 2016, on patches (Nie et al. 2023).
@@ -45,14 +47,17 @@ class AttentionClassifier(nn.Module):
     ----------
     patch_length : time steps per token; with 1, each step is a token.
     standardize : whether each series is brought to mean 0 and standard deviation 1.
-    difference_channel : whether a token also holds the difference at each of its steps.
-    difference_clip : where the differences are clipped, as a multiple of their mean size, or None.
+    difference_channel : whether a token also holds, for each of its steps, the change of the series over
+        `patch_length` steps.
+    difference_clip : where these differences are clipped, as a multiple of their mean size, or None.
+        Unclipped, the jump at the end of a flat segment would be louder than the segment.
     hidden_size : hidden units of the LSTM, per direction.
-    forget_bias : added to the initial bias of the forget gates; far below 0, the LSTM forgets quickly
-        at first.
-    attention : False for equal weights, which is mean pooling.
+    forget_bias : added to the initial bias of the forget gates. Far below 0, the LSTM forgets quickly at
+        first: each state speaks of its own token, and so does the weight that it gets.
+    attention : whether weights are learned; if not, all are equal, which is mean pooling.
     attention_size : hidden units of the network that computes the scores.
-    zero_init_classifier : whether every series has probability 0.5 before the training.
+    zero_init_classifier : whether all probabilities are 0.5 before the training, so that its first steps
+        do not depend on random weights of the classifier.
     """
 
     def __init__(
@@ -93,12 +98,12 @@ class AttentionClassifier(nn.Module):
 
     def forward(self, series):
         """Series (B, T) -> logits (B,) and attention (B, T), each row of which sums to 1."""
-        tokens = self.tokenize(series)  # (B, N, F): N = T / patch_length tokens of F features
-        states, _ = self.lstm(tokens)  # (B, N, 2H)
-        scores = self.score(states).squeeze(2)  # (B, N)
+        tokens = self.tokenize(series)  # (B, P, F): P = T / patch_length tokens of F features
+        states, _ = self.lstm(tokens)  # (B, P, 2H)
+        scores = self.score(states).squeeze(2)  # (B, P)
         if not self.attention:
-            scores = torch.zeros_like(scores)  # equal weights
-        weights = scores.softmax(dim=1)  # (B, N)
+            scores = torch.zeros_like(scores)  # equal weights: mean pooling
+        weights = scores.softmax(dim=1)  # (B, P)
         context = (weights.unsqueeze(2) * states).sum(dim=1)  # (B, 2H)
         logits = self.classifier(context).squeeze(1)  # (B,)
         # The steps of a token share its weight.
@@ -106,9 +111,9 @@ class AttentionClassifier(nn.Module):
         return logits, attention
 
     def tokenize(self, series):
-        """Series (B, T) -> tokens (B, N, F): the values of a patch, then its differences."""
-        series = standardize(series) if self.standardize else series.float()
-        patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, N, patch_length)
+        """Series (B, T) -> tokens (B, P, F): the values of a patch, then its differences."""
+        series = z_score(series) if self.standardize else series.float()
+        patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, P, patch_length)
         if self.difference_channel:
             differences = clipped_difference(series, self.patch_length, self.difference_clip)
             patches.append(differences.unflatten(1, (-1, self.patch_length)))
@@ -118,15 +123,14 @@ class AttentionClassifier(nn.Module):
     def predict(self, series):
         """Classify raw series, batch by batch, so that memory does not grow with their number.
 
-        series: array-like (N, T), or (T,) for one; T must be two or more whole patches. Returns float32
-        arrays, the probability of being anomalous (N,) and the attention (N, T).
-        UserError: not numbers of that shape, or NaN or infinity among them.
+        series: array-like (N, T), or (T,) for one, of two or more whole patches. Returns float32 arrays,
+        the probability of being anomalous (N,) and the attention (N, T). UserError: other shapes, NaN.
         """
         try:
             series = np.atleast_2d(np.asarray(series))
             if series.dtype.kind not in "biuf" or series.ndim != 2 or series.size == 0:
                 raise ValueError(f"got an array of {series.dtype} of the shape {series.shape}")
-        except (ValueError, RuntimeError) as error:  # RuntimeError: of a tensor that requires gradients
+        except (ValueError, TypeError, RuntimeError) as error:  # the last two are of PyTorch's tensors
             raise UserError(f"series must be numbers of the shape (N, T) or (T,): {error}") from error
         check_patches(series.shape[1], self.patch_length)
 
@@ -137,15 +141,15 @@ class AttentionClassifier(nn.Module):
             for first in range(0, len(series), EVALUATION_BATCH):
                 rows = slice(first, first + EVALUATION_BATCH)
                 batch = series[rows].astype(np.float64)
-                bad = np.flatnonzero(~np.isfinite(batch).all(axis=1))
+                bad = np.flatnonzero(~(np.abs(batch) < LARGEST_VALUE).all(axis=1))
                 if len(bad):
-                    raise UserError(f"series {first + bad[0]} holds NaN or infinity")
+                    raise UserError(f"series {first + bad[0]} holds NaN, infinity or too large values")
                 logits, weights = self(torch.from_numpy(batch))
                 probability[rows], attention[rows] = logits.sigmoid().numpy(), weights.numpy()
         return probability, attention
 
 
-def standardize(series):
+def z_score(series):
     """Bring each series (B, T) to mean 0 and standard deviation 1; a constant one becomes 0."""
     shifted = series.double() - series[:, :1].double()  # a constant becomes exactly 0
     centered = shifted - shifted.mean(dim=1, keepdim=True)
@@ -155,9 +159,8 @@ def standardize(series):
 def clipped_difference(series, lag, clip=None):
     """Difference at each step of series (B, T): the change over `lag` steps around it.
 
-    With a lag of 1 it is the first difference; with a longer one, noise hides the wave's movement less.
-    The unit is the mean absolute change of the series. The clip, in this unit, keeps the jump at the
-    end of a flat segment from being the largest value of the series, which would draw the attention.
+    A longer lag makes the wave's movement larger beside the noise. The unit of the difference and of the
+    clip is the mean absolute change of the series.
     """
     change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
     change = F.pad(change[:, None], ((lag + 1) // 2, lag // 2), mode="replicate")[:, 0]  # (B, T)
@@ -198,20 +201,21 @@ class Trainer:
             scheduler = OneCycleLR(optimizer, self.learning_rate, steps, cycle_momentum=False)
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
-        best_loss, best_epoch, best_weights, ended = math.inf, 0, None, "all epochs done"
+        best_loss, best_epoch, best_weights = math.inf, 0, None
+        ended = "all epochs done"
         try:
             for epoch in range(1, self.max_epochs + 1):
                 started = time.perf_counter()
                 train_loss = self._train_epoch(loader, optimizer, scheduler)
                 val_loss, val_accuracy = self._validate(val_loader)
                 results = (train_loss, val_loss, val_accuracy, time.perf_counter() - started)
-                if math.isnan(val_loss):  # and so are the weights, from now on
+                if math.isnan(val_loss):  # the weights are NaN too, and will stay so
                     ended = "stopped because the loss became NaN, try a lower learning rate"
                     break
                 for name, value in zip(history, results):
                     history[name].append(value)
                 if val_loss < best_loss:
-                    weights = copy.deepcopy(self.model.state_dict())
+                    weights = copy.deepcopy(self.model.state_dict())  # Ctrl-C must not part the three
                     best_loss, best_epoch, best_weights = val_loss, epoch, weights
                 if on_epoch:
                     on_epoch(epoch, *results)
@@ -224,11 +228,11 @@ class Trainer:
             ended = "interrupted"
         if best_weights:
             self.model.load_state_dict(best_weights)
-        total = sum(history["seconds"])
-        return history | {"total_seconds": total, "best_epoch": best_epoch, "ended": ended}
+        history |= {"total_seconds": sum(history["seconds"]), "best_epoch": best_epoch, "ended": ended}
+        return history
 
     def _train_epoch(self, loader, optimizer, scheduler):
-        """The mean loss over the training series, each seen once."""
+        """The mean loss over the training series, while the weights change."""
         self.model.train()
         total = 0.0
         for series, labels in loader:
@@ -256,9 +260,10 @@ class Trainer:
 
 
 def save_checkpoint(path, model, config):
-    """Save the weights and the whole config; equal ones give equal bytes."""
-    with whole_file(path) as temporary:
-        torch.save({"config": config, "weights": model.state_dict()}, temporary)
+    """Save the weights and the whole config."""
+    buffer = io.BytesIO()
+    torch.save({"config": config, "weights": model.state_dict()}, buffer)
+    Path(path).write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(path):
@@ -269,10 +274,11 @@ def load_checkpoint(path):
         raise UserError(f"no checkpoint {path}: run train.py first") from error
     try:
         # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
-        checkpoint = torch.load(content, weights_only=True)
-        config = check_config(checkpoint["config"])
+        with warnings.catch_warnings(action="ignore"):  # about files of other programs
+            checkpoint = torch.load(content, weights_only=True)
+            config = check_config(checkpoint["config"])
         model = AttentionClassifier(**config["model"])
         model.load_state_dict(checkpoint["weights"])
-    except Exception as error:  # what such a file holds can fail in any way
+    except Exception as error:  # a broken file can raise anything
         raise UserError(f"{path} is damaged, or no checkpoint of this version of the program") from error
     return model, config

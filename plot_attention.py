@@ -13,7 +13,7 @@ from data import make_splits, shade_flat
 from data_utils import UserError, run_script, script_parser, whole_file
 from model import load_checkpoint
 
-# Grey where the network hardly looks; darker, in print too, the more it looks.
+# Grey where the network hardly looks; the more it looks, the darker.
 ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["lightgrey", LINE_COLORS[0], "black"])
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
 MOST_COLUMNS = 3  # of a picture
@@ -38,7 +38,7 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
         points = np.column_stack([steps, series[column]])
         line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
         line.set_array(attention[column, :-1])
-        line.set_clim(0, max(attention[column].max(), 5 / num_points))  # a uniform attention stays pale
+        line.set_clim(0, max(attention.max(), 5 / num_points))  # a uniform attention stays pale
         signal.add_collection(line)
         signal.autoscale_view()
         truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
@@ -53,8 +53,9 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
             shade_flat(below, flat_mask[column])
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    handles, names = below.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(handles))
+    legends = (axis.get_legend_handles_labels() for axis in axes[1])
+    legend = {name: handle for handles, names in legends for handle, name in zip(handles, names)}
+    figure.legend(legend.values(), legend, loc="outside lower center", ncols=len(legend))
     return figure
 
 
@@ -62,28 +63,31 @@ def read_series(path, num_points):
     """Series (N, num_points) from a file of numbers: one series per row, or one value per line."""
     wanted = "it takes numbers separated by commas, one series per row, without header, label or index"
     try:
-        with warnings.catch_warnings(action="error"):  # NumPy only warns of an empty file
-            series = np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
-    except (ValueError, UserWarning) as error:
+        with open(path, encoding="utf-8-sig") as file, warnings.catch_warnings(action="error"):
+            series = np.loadtxt(file, delimiter=",", ndmin=2, comments=None)
+    except (ValueError, UserWarning) as error:  # the warning: an empty file
         raise UserError(f"{path}: {error}; {wanted}") from error
     if series.shape[1] == 1:
         series = series.T
     if series.shape[1] != num_points:
         held = f"{len(series)} series of {series.shape[1]} values"
         raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
-    with np.errstate(invalid="ignore"):  # infinities are refused by the model
-        steps = np.diff(series, axis=1)
-    counts = (steps > 0).all(axis=1) & np.isclose(steps, steps[:, :1], rtol=0.1, atol=0).all(axis=1)
-    if counts[0] and len(series) > 1 and not counts[1:].any():
+    bad = np.flatnonzero(~np.isfinite(series).all(axis=1))
+    if len(bad):
+        raise UserError(f"{path}: series {bad[0]} holds NaN or infinity; {wanted}")
+    steps = np.diff(series, axis=1)
+    rises = (steps > 0).all(axis=1) & np.isclose(steps, steps[:, :1], rtol=0.1, atol=0).all(axis=1)
+    if rises[0] and len(series) > 1 and not rises[1:].any():
         raise UserError(f"{path}: the first row rises by equal steps, as a header does; {wanted}")
     return series
 
 
 def attended_steps(attention):
     """First and last step of the shortest stretch that holds half of the attention (T,)."""
-    total = np.concatenate([[0], attention.cumsum()])
-    starts = np.arange(np.searchsorted(total, total[-1] / 2, side="right"))
-    ends = np.searchsorted(total, total[starts] + total[-1] / 2)
+    before = np.concatenate([[0], attention.cumsum()])  # the attention before each step, and in all
+    half = before[-1] / 2
+    starts = np.arange(np.searchsorted(before, half, side="right"))  # half or more lies behind these
+    ends = np.searchsorted(before, before[starts] + half)
     shortest = (ends - starts).argmin()
     return starts[shortest], ends[shortest] - 1
 
@@ -100,29 +104,28 @@ def main():
         raise UserError(f"--output must end in one of {', '.join(PICTURE_SUFFIXES)}, got {picture}")
 
     if args.series:
-        series, labels, flat_mask = read_series(args.series, config["data"]["num_points"]), None, None
-        chosen = np.arange(len(series))
+        split = (read_series(args.series, config["data"]["num_points"]),)  # without labels and flat mask
+        chosen = np.arange(len(split[0]))
     else:
-        series, labels, flat_mask = make_splits(config["data"]).test
-        chosen = np.array([np.argmax(labels == label) for label in (NORMAL, ANOMALOUS)])
+        split = make_splits(config["data"]).test
+        chosen = np.array([np.argmax(split.labels == label) for label in (NORMAL, ANOMALOUS)])
     if args.index is not None:
-        if not 0 <= args.index < len(series):
-            raise UserError(f"--index must lie in 0 .. {len(series) - 1}, got {args.index}")
+        if not 0 <= args.index < len(split[0]):
+            raise UserError(f"--index must lie in 0 .. {len(split[0]) - 1}, got {args.index}")
         chosen = np.array([args.index])
 
-    series = series[chosen]
-    truth = () if labels is None else (labels[chosen], flat_mask[chosen])
+    series, *truth = (part[chosen] for part in split)
     probability, attention = model.predict(series)
     for index, value, weights in zip(chosen, probability, attention):
         first, last = attended_steps(weights)
         verdict = LABEL_NAMES[int(value > 0.5)]
         print(f"series {index}: {verdict}, probability of anomalous {value:.3f};", end=" ")
         print(f"half of the attention lies on the steps {first} to {last}")
-    columns = (chosen, series, probability, attention, *truth)
-    figure = plot_attention(*(column[:MOST_COLUMNS] for column in columns))
+    parts = (chosen, series, probability, attention, *truth)
+    figure = plot_attention(*(part[:MOST_COLUMNS] for part in parts))
     with whole_file(picture) as path:
         figure.savefig(path, dpi=150)
-    print(f"the picture is {picture}")
+    print(f"{picture} shows series {', '.join(map(str, chosen[:MOST_COLUMNS]))}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()
 

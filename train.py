@@ -13,10 +13,7 @@ from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
 
 
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
-    """Build a network by the section `model` and train it by the section `training` of the config.
-
-    Returns the network and the history of its training.
-    """
+    """A trained network and its history; `network` is for the others that the experiments train."""
     torch.manual_seed(config["training"]["seed"])  # of the initial weights
     model = network(**config["model"])
     sets = (SineWaveTorchDataset(split.series, split.labels) for split in (splits.train, splits.val))
@@ -24,11 +21,8 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 
 
 def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
-    print(
-        f"epoch {epoch:2}  train loss {train_loss:.4f}  val loss {val_loss:.4f}"
-        f"  val accuracy {val_accuracy:.4f}  {seconds:.1f} s",
-        flush=True,
-    )
+    losses = f"train loss {train_loss:.4f}  val loss {val_loss:.4f}"
+    print(f"epoch {epoch:2}  {losses}  val accuracy {val_accuracy:.4f}  {seconds:.1f} s", flush=True)
 
 
 def plot_history(history):
@@ -48,24 +42,28 @@ def plot_history(history):
 
 
 def check_folder(folder):
-    """Find out before the training whether a run can be written, and will replace nothing but a run."""
+    """Fail before the training if a run cannot be written here, or would replace what is no run."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
-    existing = [name for name in (CHECKPOINT_NAME, *DERIVED_NAMES) if (folder / name).exists()]
-    if existing:
-        try:
-            load_checkpoint(folder / CHECKPOINT_NAME)
-        except UserError as error:
-            raise UserError(
-                f"{folder / existing[0]} belongs to no run of this version: choose another --artifacts"
-            ) from error
+    paths = [folder / name for name in (CHECKPOINT_NAME, *DERIVED_NAMES)]
+    existing = [path for path in paths if path.exists()]
+    try:
+        if any(path.is_dir() for path in existing):
+            raise UserError("there is a folder in the place of a file")
+        if existing:
+            load_checkpoint(paths[0])
+    except UserError as error:
+        raise UserError(
+            f"{existing[0]} is of no run of this version: take another --artifacts"
+        ) from error
 
 
 def save_run(folder, model, config, history):
-    """Replace the run in `folder`. Whenever this is cut off, what is there belongs to its checkpoint."""
-    for name in DERIVED_NAMES:
-        (folder / name).unlink(missing_ok=True)
-    save_checkpoint(folder / CHECKPOINT_NAME, model, config)
+    """Replace the run in `folder`. What belongs to the old model is removed before the new one comes."""
+    with whole_file(folder / CHECKPOINT_NAME) as path:
+        save_checkpoint(path, model, config)
+        for name in DERIVED_NAMES:
+            (folder / name).unlink(missing_ok=True)
     write_json(folder / HISTORY_NAME, history)
     with whole_file(folder / HISTORY_PLOT_NAME) as path:
         plot_history(history).savefig(path, dpi=150)
@@ -81,7 +79,7 @@ def main():
     print(f"training on {len(splits.train.labels)} series", flush=True)
     model, history = train(config, splits, print_epoch)
     if not history["best_epoch"]:
-        raise UserError(f"{history['ended']} in the first epoch; nothing is written")
+        raise UserError(f"{history['ended']}; no epoch had a finite loss, so nothing is written")
     save_run(folder, model, config, history)
 
     print(f"{history['ended']}, {history['total_seconds']:.1f} s;", end=" ")

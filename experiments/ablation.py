@@ -27,16 +27,17 @@ class NoContext(nn.Linear):
 class Transformer(nn.Module):
     """Tokens with learned positions through one Transformer encoder layer (Vaswani et al. 2017).
 
-    Each token attends only to those at most `reach` tokens away.
+    Each token attends only to those at most `reach` tokens away. The layer normalises its inputs, as in
+    GPT-2; with norm_first=False its outputs, as in the original Transformer.
     """
 
-    def __init__(self, token_size, state_size, reach=math.inf, most_tokens=1000):
+    def __init__(self, token_size, state_size, reach=math.inf, norm_first=True, most_tokens=1000):
         super().__init__()
         self.reach = reach
         self.project = nn.Linear(token_size, state_size)
-        self.position = nn.Parameter(0.1 * torch.randn(most_tokens, state_size))
-        options = {"nhead": 4, "dim_feedforward": 2 * state_size, "dropout": 0, "batch_first": True}
-        self.layer = nn.TransformerEncoderLayer(state_size, **options)
+        self.position = nn.Parameter(0.02 * torch.randn(most_tokens, state_size))
+        options = {"dim_feedforward": 2 * state_size, "dropout": 0, "batch_first": True}
+        self.layer = nn.TransformerEncoderLayer(state_size, nhead=4, norm_first=norm_first, **options)
 
     def forward(self, tokens):
         place = torch.arange(tokens.shape[1])
@@ -54,21 +55,23 @@ def replace_lstm(build, **model_settings):
 # For each row, what builds the network and which settings are changed.
 NETWORKS = {
     "default": (AttentionClassifier,),
-    "no attention: mean pooling": (AttentionClassifier, "model.attention=false"),
+    "mean pooling: no attention": (AttentionClassifier, "model.attention=false"),
     "Transformer": (partial(replace_lstm, Transformer),),
-    "Transformer, at most 3 tokens away": (partial(replace_lstm, partial(Transformer, reach=3)),),
-    "Transformer, at most 1 token away": (partial(replace_lstm, partial(Transformer, reach=1)),),
+    "... at most 3 tokens away": (partial(replace_lstm, partial(Transformer, reach=3)),),
+    "... at most 1 token away": (partial(replace_lstm, partial(Transformer, reach=1)),),
+    "... outputs normalised": (partial(replace_lstm, partial(Transformer, norm_first=False)),),
     "no context": (partial(replace_lstm, NoContext),),
-    "differences not clipped": (AttentionClassifier, "model.difference_clip=null"),
     "initial weights of PyTorch": (AttentionClassifier, "model.forget_bias=0", ZERO_INIT_OFF),
+    "differences not clipped": (AttentionClassifier, "model.difference_clip=null"),
 }
 VARIANTS = {
-    "forget bias 0": "model.forget_bias=0",
-    "classifier not zero": ZERO_INIT_OFF,
-    "no differences": "model.difference_channel=false",
-    "patches of 5": "model.patch_length=5",
-    "patches of 20": "model.patch_length=20",
-    "no patches: 1 step per token": "model.patch_length=1",
+    "mean pooling, 15 epochs": ("model.attention=false", "training.max_epochs=15"),
+    "forget bias 0": ("model.forget_bias=0",),
+    "classifier not zero": (ZERO_INIT_OFF,),
+    "no differences": ("model.difference_channel=false",),
+    "patches of 5": ("model.patch_length=5",),
+    "patches of 20": ("model.patch_length=20",),
+    "no patches: 1 step per token": ("model.patch_length=1",),
 }
 
 
@@ -105,10 +108,10 @@ def plot_locality(panels):
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axis, (title, results) in zip(axes, panels.items()):
-        for marker, (label, by_seed) in zip("o_^vsDPX", results.items()):
+        for marker, (label, by_seed) in zip("o_^v<sDXP", results.items()):
             x, y = ([result[name] for result in by_seed] for name in ("locality", "mass"))
             axis.plot(x, y, marker, ms=8, alpha=0.7, label=label)
-        axis.set(title=title, xlabel="locality of the states")
+        axis.set(title=title, xlabel="locality of the states", ylim=(0, 1.05))
     axes[0].set_ylabel("attention on the flat segment (mass)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
@@ -125,8 +128,8 @@ def main():
         print_results(f"network, {title}", SCORES | {"locality": ("locality", 2)}, panels[title])
 
     results = {"default": panels["no noise"]["default"]}
-    for label, override in VARIANTS.items():
-        results[label] = measure(label, args, measure_network, AttentionClassifier, override)
+    for label, overrides in VARIANTS.items():
+        results[label] = measure(label, args, measure_network, AttentionClassifier, *overrides)
     args.seeds = args.seeds[:3]  # one training by the article's settings takes minutes
     measure_article = partial(measure_network, path=PROJECT_DIR / "configs" / "article.json")
     results["the article's settings"] = measure("article", args, measure_article, AttentionClassifier)

@@ -13,7 +13,7 @@ from torch import nn
 from data import make_splits
 from data_utils import load_config, run_script
 from experiments.common import mean_and_worst, measure, parse_args, print_table, settings, trained
-from model import AttentionClassifier, clipped_difference, standardize
+from model import AttentionClassifier, clipped_difference, z_score
 
 DATA_SETS = {
     "the article's data": (),
@@ -42,7 +42,7 @@ def rule(splits, config):
 def inputs(series, differences):
     """The standardised values of series (N, T), and our differences if asked for: (N, 1 or 2, T)."""
     model = load_config()["model"]
-    channels = [standardize(series)]
+    channels = [z_score(series)]
     if differences:
         channels.append(clipped_difference(channels[0], model["patch_length"], model["difference_clip"]))
     return torch.stack(channels, dim=1)

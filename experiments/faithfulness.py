@@ -11,39 +11,38 @@ from experiments.common import measure, parse_args, print_results, settings, tra
 
 SHARES = np.linspace(0, 0.9, 10)  # of the tokens, taken away
 RANDOM_ORDERS = 10
-CHOSEN = ("default", "Transformer", "no attention: mean pooling")
+CHOSEN = ("default", "Transformer", "mean pooling: no attention")
+
+
+def logits_without(model, states, weights, removed):
+    """The logits (N,) with the weights (N, P) of the tokens `removed` 0, the others scaled to sum 1."""
+    weights = weights.masked_fill(torch.from_numpy(removed), 0)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return model.classifier((weights.unsqueeze(2) * states).sum(dim=1)).squeeze(1)
 
 
 @torch.inference_mode()
-def logits_without(model, series, removed):
-    """The logits (N,) with the weights of the `removed` tokens (N, tokens) 0, the others scaled to 1."""
-    model.eval()
-    states, _ = model.lstm(model.tokenize(torch.from_numpy(series)))
-    weights = model(torch.from_numpy(series))[1][:, :: model.patch_length]
-    weights = weights.masked_fill(torch.from_numpy(removed), 0)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    return model.classifier((weights.unsqueeze(2) * states).sum(dim=1)).squeeze(1).numpy()
-
-
 def deletion(model, series, seed):
     """How far the mean logit of anomalous series falls, averaged over SHARES (AOPC).
 
     For the tokens with the most attention first, and for random ones (Early et al. 2024).
     """
-    _, attention = model.predict(series)
-    weights = attention[:, :: model.patch_length]
+    model.eval()
+    states, _ = model.lstm(model.tokenize(torch.from_numpy(series)))  # (N, P, 2H)
+    weights = model(torch.from_numpy(series))[1][:, :: model.patch_length] * model.patch_length  # (N, P)
     chance = np.random.default_rng(seed).random((RANDOM_ORDERS, *weights.shape))
     orders = {
-        "attended": [np.lexsort((ties, -weights)) for ties in chance],  # equal weights by chance
+        "attended": [np.lexsort((ties, -weights.numpy())) for ties in chance],  # equal weights by chance
         "random": [ties.argsort(axis=1) for ties in chance],
     }
-    counts = (SHARES * weights.shape[1]).round()
     falls = {}
     for name, permutations in orders.items():
-        ranks = [order.argsort(axis=1) for order in permutations]
-        logits = [[logits_without(model, series, rank < n).mean() for n in counts] for rank in ranks]
-        curve = np.mean(logits, axis=0)
-        falls[name] = float(np.mean(curve[0] - curve[1:]))
+        curves = []
+        for order in permutations:
+            ranks, counts = order.argsort(axis=1), (SHARES * weights.shape[1]).round()
+            logits = [logits_without(model, states, weights, ranks < count).mean() for count in counts]
+            curves.append([logits[0] - logit for logit in logits[1:]])
+        falls[name] = float(np.mean(curves))
     return falls | {"area": falls["attended"] - falls["random"]}
 
 

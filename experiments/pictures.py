@@ -8,7 +8,7 @@ from constants import ANOMALOUS, LINE_COLORS
 from data import make_splits, plot_samples, shade_flat
 from data_utils import run_script
 from experiments.common import parse_args, save_picture, settings, trained
-from model import clipped_difference, standardize
+from model import clipped_difference, z_score
 from plot_attention import plot_attention
 
 SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
@@ -16,7 +16,7 @@ SHOWN = 14  # this test series has a flat segment in its middle, with a jump at 
 
 def plot_tokens(model, series, flat_mask):
     """One series as the network gets it: its patches, its differences, its attention weights."""
-    values = standardize(torch.from_numpy(series[None]))
+    values = z_score(torch.from_numpy(series[None]))
     lag = model.patch_length
     raw, clipped = (clipped_difference(values, lag, clip)[0] for clip in (None, model.difference_clip))
     weights = model.predict(series)[1][0, ::lag] * lag

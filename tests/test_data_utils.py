@@ -118,7 +118,7 @@ def test_each_setting_refuses_what_its_entry_does_not_allow(config, section, key
         with pytest.raises(UserError, match=f"^{section}.{key} must be .*, got "):
             check_config(changed)
     del config[section][key]
-    with pytest.raises(UserError, match=f'"{section}" of the config takes the keys .* unknown: {key}'):
+    with pytest.raises(UserError, match=f'"{section}" of the config takes the keys .* unknown: "{key}"'):
         check_config(config)
 
 
@@ -127,12 +127,13 @@ def test_each_setting_refuses_what_its_entry_does_not_allow(config, section, key
     [
         ("noise=1", "--set takes section.key=value, got noise=1"),
         ("data.noise", "--set takes section.key=value, got data.noise"),
-        ("data.nois=1", "takes the keys .*noise.*; missing or unknown: nois$"),
-        ("dat.noise=1", "the config takes the keys data, model, training; missing or unknown: dat$"),
+        ("data.nois=1", 'takes the keys .*noise.*; missing or unknown: "nois"$'),
+        (".x=1", 'missing or unknown: ""$'),
+        ("dat.noise=1", 'config takes the keys data, model, training; missing or unknown: "dat"$'),
         ("model.patch_length=3", "model.patch_length 3 does not cut series of 500 points"),
         ("model.patch_length=500", "model.patch_length 500 does not"),
-        ("data.dataset_size=30", "data.dataset_size 30, .* fewer than 2 series of a class"),
-        ("data.test_fraction=0.9", "test_fraction 0.9 leave fewer"),
+        ("data.dataset_size=30", "data.dataset_size 30, .* one of the splits has fewer than 2"),
+        ("data.test_fraction=0.9", "test_fraction 0.9: one of the splits has fewer than 2"),
         ("data.normal_ratio=0.9999", "data.normal_ratio must be a number from 0.01 to 0.99, got 0.9999"),
     ],
 )

@@ -117,8 +117,9 @@ def test_predict_is_the_same_for_any_type_and_batch_size(waves, monkeypatch):
         (np.ones((0, 500)), r"shape \(0, 500\)"),
         (np.ones((2, 505)), "does not cut series of 505 points"),
         (np.ones(10), "does not cut series of 10 points"),
-        ([[1.0] * 500] * 300 + [[np.nan] + [1.0] * 499], "series 300 holds NaN or infinity"),
-        ([np.inf] * 500, "series 0 holds NaN or infinity"),
+        ([[1.0] * 500] * 300 + [[np.nan] + [1.0] * 499], "series 300 holds NaN, infinity"),
+        ([np.inf] * 500, "series 0 holds NaN, infinity"),
+        ([1e39] * 500, "series 0 holds NaN, infinity or too large"),
     ],
 )
 def test_predict_refuses(series, said):
