@@ -30,9 +30,8 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
     labels, flat_mask : arrays (N,) and (N, T), where the truth is known
     """
     count, num_points = series.shape
-    size = (5 * count, 4.8)
-    layout = {"height_ratios": (2, 1), "sharex": True, "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(2, count, figsize=size, **layout)
+    layout = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
+    figure, axes = plt.subplots(2, count, sharex=True, squeeze=False, **layout)
     steps = np.arange(num_points)
     for column, (signal, below) in enumerate(axes.T):
         points = np.column_stack([steps, series[column]])

@@ -31,7 +31,7 @@ class Transformer(nn.Module):
     GPT-2; with norm_first=False its outputs, as in the original Transformer.
     """
 
-    def __init__(self, token_size, state_size, reach=math.inf, norm_first=True, most_tokens=1000):
+    def __init__(self, token_size, state_size, reach=math.inf, norm_first=True, most_tokens=50):
         super().__init__()
         self.reach = reach
         self.project = nn.Linear(token_size, state_size)

@@ -43,9 +43,7 @@ def animate(series, labels, flat_mask, snapshots):
         figure.suptitle(f"attention after {FIRST + frame} short epochs; flat segments shaded")
         for row, (probability, attention) in enumerate(zip(*snapshots[frame])):
             name = LABEL_NAMES[labels[row]]
-            signals[row].set_title(
-                f"truly {name}, probability of anomalous {probability:.2f}", fontsize=10
-            )
+            signals[row].set_title(f"truly {name}, probability of anomalous {probability:.2f}", size=9)
             strips[row].lines[0].set_ydata(attention)
 
     hold = [len(snapshots) - 1] * 3 * FRAMES_PER_SECOND  # the last frame stays for three seconds more

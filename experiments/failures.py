@@ -58,8 +58,6 @@ def main():
     misjudged = [prediction for prediction in by_seed if np.isin(prediction[-1], (0, 1)).any()]
     if misjudged:
         save_picture(args, plot_failures(*misjudged[0]))
-    else:
-        print("no series was misjudged, so there is no picture")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from experiments.common import parse_args, save_picture, settings, trained
 from model import clipped_difference, z_score
 from plot_attention import plot_attention
 
+NOISE = "data.noise=0.05"
 SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
 
 
@@ -40,9 +41,8 @@ def plot_tokens(model, series, flat_mask):
 
 def plot_reasons(models, series, flat_mask):
     """The attention of two networks over the same series."""
-    probability, attention = map(
-        np.concatenate, zip(*(model.predict(series) for model in models.values()))
-    )
+    predictions = [model.predict(series) for model in models.values()]
+    probability, attention = map(np.concatenate, zip(*predictions))
     truth = [ANOMALOUS] * 2, np.tile(flat_mask, (2, 1))
     figure = plot_attention(list(models), np.tile(series, (2, 1)), probability, attention, *truth)
     for name, value, axis in zip(models, probability, figure.axes):
@@ -53,9 +53,7 @@ def plot_reasons(models, series, flat_mask):
 def main():
     args = parse_args(__doc__, image="reasons.png")
     config = settings(args, 0)
-    splits, noisy = (
-        make_splits(settings(args, 0, f"data.noise={noise}")["data"]) for noise in (0, 0.05)
-    )
+    splits, noisy = make_splits(config["data"]), make_splits(settings(args, 0, NOISE)["data"])
     default, _ = trained(config, splits)
     unclipped, _ = trained(settings(args, 0, "model.difference_clip=null"), splits)
     shown = splits.test.series[SHOWN], splits.test.flat_mask[SHOWN]

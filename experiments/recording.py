@@ -18,7 +18,7 @@ LATER = {"train": (0, 1, 2, 3, 4, 5, 6), "val": (7,), "test": (8, 9, 10, 11)}
 def make_recording_splits(blocks, data_config):
     """Windows from random places within the blocks, half of them flattened; as many as by default."""
     with matplotlib.cbook.get_sample_data("membrane.dat") as file:
-        recording = np.frombuffer(file.read(), dtype=np.float32)  # (12000,) millivolts
+        recording = np.frombuffer(file.read(), dtype=np.float32)  # (12000,)
     rng, size, splits = np.random.default_rng(data_config["seed"]), data_config["dataset_size"], {}
     for name, share in {"train": 0.7, "val": 0.1, "test": 0.2}.items():
         labels = np.arange(round(share * size)) % 2
@@ -56,7 +56,7 @@ def plot_recording(args):
     splits = make_recording_splits(IN_TURN, config["data"])
     series, *truth = (part[:2] for part in splits.test)
     figure = plot_attention([0, 1], series, *trained(config, splits)[0].predict(series), *truth)
-    figure.axes[0].set_ylabel("membrane voltage, mV")
+    figure.axes[0].set_ylabel("membrane voltage")
     return figure
 
 

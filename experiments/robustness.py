@@ -12,7 +12,6 @@ OTHER_DATA = {
     "frequency 4 to 8": ("data.frequency=[4, 8]",),
     "flat for 0.02 to 0.1": ("data.flat_length=[0.02, 0.1]",),
     "random phase": ("data.phase=[0, 6.283185307179586]",),
-    "1 % noise": ("data.noise=0.01",),
     "2 % noise": ("data.noise=0.02",),
     "5 % noise": ("data.noise=0.05",),
     "10 % noise": ("data.noise=0.1",),
