@@ -58,7 +58,9 @@ def main():
     unclipped, _ = trained(settings(args, 0, "model.difference_clip=null"), splits)
     shown = splits.test.series[SHOWN], splits.test.flat_mask[SHOWN]
     figures = {
-        "reasons": plot_reasons({"as it is": default, "differences not clipped": unclipped}, *shown),
+        "reasons": plot_reasons(
+            {"default network": default, "differences not clipped": unclipped}, *shown
+        ),
         "tokens": plot_tokens(default, *shown),
         "samples": plot_samples([splits.train, noisy.train]),
     }

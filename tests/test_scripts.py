@@ -5,20 +5,16 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 
 import matplotlib
 import numpy as np
 import pytest
-from helpers import contents, run, tiny_options, train_tiny
+from helpers import contents, run, train_tiny
 
 import data
 import evaluate
 import plot_attention
 import train
-from constants import PROJECT_DIR
 from data_utils import run_script
 from model import Trainer, load_checkpoint
 
@@ -250,11 +246,7 @@ def test_a_file_of_waves_that_all_rise_is_no_header(tmp_path):
         (data, ("--artifacts", "mine.txt/folder"), "mine.txt"),
         (evaluate, ("--artifacts", "nowhere"), "no checkpoint nowhere/model.pt: run train.py first"),
         (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is damaged"),
-        (
-            evaluate,
-            ("--set", "data.noise=0.1"),
-            "add --set data.seed=N",
-        ),
+        (evaluate, ("--set", "data.noise=0.1"), "add --set data.seed=N"),
         (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
         (plot_attention, ("--index", "20"), "--index must lie in 0 .. 19, got 20"),
         (plot_attention, ("--output", "picture.txt"), "--output must end in one of .png"),
@@ -379,20 +371,3 @@ def test_a_kill_at_any_moment_leaves_files_that_belong_together(artifacts, monke
         is_new = left[artifacts / "model.pt"] != old[artifacts / "model.pt"]
         assert is_new == (moment > 4)
         assert all((content != old[path]) == is_new for path, content in left.items())
-
-
-def test_a_killed_training_leaves_the_old_run(artifacts):
-    """A real process, killed by the system while it trains."""
-    before = contents(artifacts)
-    command = [
-        sys.executable,
-        "train.py",
-        "--artifacts",
-        artifacts,
-        *tiny_options("training.max_epochs=9999"),
-    ]
-    with subprocess.Popen(command, cwd=PROJECT_DIR, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()  # "training on ..."
-        process.stdout.readline()  # the first epoch
-        process.send_signal(signal.SIGKILL)
-    assert contents(artifacts) == before
