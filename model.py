@@ -5,7 +5,6 @@ import copy
 import io
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ LARGEST_VALUE = 1e38  # of a series; beyond it, single precision overflows
 
 @contextlib.contextmanager
 def one_thread():
-    """PyTorch on one thread: with more, they wait for each other at every time step of the LSTM."""
+    """PyTorch on one thread: more would wait for each other at every time step of the LSTM."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -47,8 +46,7 @@ class AttentionClassifier(nn.Module):
     ----------
     patch_length : time steps per token; with 1, each step is a token.
     standardize : whether each series is brought to mean 0 and standard deviation 1.
-    difference_channel : whether a token also holds, for each of its steps, the change of the series over
-        `patch_length` steps.
+    difference_channel : whether a token also holds, for each step, the change over `patch_length` steps.
     difference_clip : where these differences are clipped, as a multiple of their mean size, or None.
         Unclipped, the jump at the end of a flat segment would be louder than the segment.
     hidden_size : hidden units of the LSTM, per direction.
@@ -124,18 +122,17 @@ class AttentionClassifier(nn.Module):
         """Classify raw series, batch by batch, so that memory does not grow with their number.
 
         series: array-like (N, T), or (T,) for one, of two or more whole patches. Returns float32 arrays,
-        the probability of being anomalous (N,) and the attention (N, T). UserError: other shapes, NaN.
+        the probability of being anomalous (N,) and the attention (N, T). UserError: NaN, other shapes.
         """
         try:
             series = np.atleast_2d(np.asarray(series))
             if series.dtype.kind not in "biuf" or series.ndim != 2 or series.size == 0:
                 raise ValueError(f"got an array of {series.dtype} of the shape {series.shape}")
-        except (ValueError, TypeError, RuntimeError) as error:  # the last two are of PyTorch's tensors
+        except (ValueError, TypeError, RuntimeError) as error:  # the last two: of PyTorch's tensors
             raise UserError(f"series must be numbers of the shape (N, T) or (T,): {error}") from error
         check_patches(series.shape[1], self.patch_length)
 
-        probability = np.empty(len(series), dtype=np.float32)
-        attention = np.empty(series.shape, dtype=np.float32)
+        probability, attention = np.empty(len(series), np.float32), np.empty(series.shape, np.float32)
         self.eval()
         with torch.inference_mode():
             for first in range(0, len(series), EVALUATION_BATCH):
@@ -274,9 +271,8 @@ def load_checkpoint(path):
         raise UserError(f"no checkpoint {path}: run train.py first") from error
     try:
         # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
-        with warnings.catch_warnings(action="ignore"):  # about files of other programs
-            checkpoint = torch.load(content, weights_only=True)
-            config = check_config(checkpoint["config"])
+        checkpoint = torch.load(content, weights_only=True)
+        config = check_config(checkpoint["config"])
         model = AttentionClassifier(**config["model"])
         model.load_state_dict(checkpoint["weights"])
     except Exception as error:  # a broken file can raise anything
