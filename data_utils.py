@@ -92,7 +92,7 @@ def generate_series(data_config, labels):
 
 # ---------------------------------------------------------------- settings
 
-# The kinds of value, as the error message words them.
+# The kinds of value; error messages append the limits.
 INTEGER, NUMBER, NUMBER_OR_NULL = "an integer from", "a number from", "null or a number from"
 RANGE, CHOICE = "[min, max] with both from", "either"
 
@@ -138,7 +138,7 @@ SETTINGS = {
 def load_config(path=CONFIG_FILE, overrides=()):
     """Read a JSON config, a dict of the sections in SETTINGS, and apply the overrides.
 
-    OSError: the file cannot be read. UserError: it is not JSON, or not allowed, with or without them.
+    OSError: the file cannot be read. UserError: it is not JSON, or a setting is not allowed.
     """
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))

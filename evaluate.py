@@ -53,7 +53,7 @@ def attention_metrics(attention, flat_mask):
 
 
 def step_auc(weights, flat):
-    """ROC AUC within one series (T,): how often a flat step outweighs another one, ties count half.
+    """ROC AUC within one series (T,): how often a flat step outweighs a non-flat one, ties count half.
 
     It is scikit-learn's `roc_auc_score`, without the checks that take most of its time here.
     """
@@ -93,7 +93,7 @@ def main():
         raise UserError("--set can only change settings of the data here: the model is trained already")
     data_config = override_config(config, args.set)["data"]
     if data_config != config["data"] and data_config["seed"] == config["data"]["seed"]:
-        raise UserError("add --set data.seed=N: with the seed of the training, its series may return")
+        raise UserError("add --set data.seed=N: with the seed of the training, its series may recur")
     test = make_splits(data_config).test
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from data_utils import UserError, check_config, check_patches
 
-EVALUATION_BATCH = 256  # series at once where no gradients are kept
+EVALUATION_BATCH = 256  # series at once when no gradients are kept
 SMALLEST_SCALE = 1e-30  # a constant series is divided by this, not by 0
 LARGEST_VALUE = 1e38  # of a series; beyond it, single precision overflows
 
@@ -110,6 +110,7 @@ class AttentionClassifier(nn.Module):
 
     def tokenize(self, series):
         """Series (B, T) -> tokens (B, P, F): the values of a patch, then its differences."""
+        check_patches(series.shape[1], self.patch_length)
         series = z_score(series) if self.standardize else series.float()
         patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, P, patch_length)
         if self.difference_channel:
@@ -130,8 +131,6 @@ class AttentionClassifier(nn.Module):
                 raise ValueError(f"got an array of {series.dtype} of the shape {series.shape}")
         except (ValueError, TypeError, RuntimeError) as error:  # the last two: of PyTorch's tensors
             raise UserError(f"series must be numbers of the shape (N, T) or (T,): {error}") from error
-        check_patches(series.shape[1], self.patch_length)
-
         probability, attention = np.empty(len(series), np.float32), np.empty(series.shape, np.float32)
         self.eval()
         with torch.inference_mode():
@@ -156,8 +155,8 @@ def z_score(series):
 def clipped_difference(series, lag, clip=None):
     """Difference at each step of series (B, T): the change over `lag` steps around it.
 
-    A longer lag makes the wave's movement larger beside the noise. The unit of the difference and of the
-    clip is the mean absolute change of the series.
+    A longer lag makes the wave's movement larger beside the noise. Differences and clip are in units of
+    the mean absolute change of the series.
     """
     change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
     change = F.pad(change[:, None], ((lag + 1) // 2, lag // 2), mode="replicate")[:, 0]  # (B, T)
@@ -173,7 +172,7 @@ class Trainer:
     """Adam on binary cross-entropy with early stopping; knows nothing of the model but its forward."""
 
     model: nn.Module  # forward(series) -> (logits, attention)
-    seed: int  # of the order of the training series
+    seed: int  # for the order of the training series
     batch_size: int
     max_epochs: int
     patience: int  # epochs without a lower validation loss after which the training stops
@@ -186,7 +185,7 @@ class Trainer:
 
         Both sets are datasets of (series (T,), label ()). After each epoch, counted from 1, it calls
         on_epoch(epoch, train_loss, val_loss, val_accuracy, seconds). Returns a dict with a list for each
-        of these names; `total_seconds`; `best_epoch`, 0 if there is none; `ended`, which says why.
+        of these names; `total_seconds`; `best_epoch`, 0 if there is none; `ended`, why it ended.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
@@ -212,7 +211,7 @@ class Trainer:
                 for name, value in zip(history, results):
                     history[name].append(value)
                 if val_loss < best_loss:
-                    weights = copy.deepcopy(self.model.state_dict())  # Ctrl-C must not part the three
+                    weights = copy.deepcopy(self.model.state_dict())  # first, as Ctrl-C may cut it off
                     best_loss, best_epoch, best_weights = val_loss, epoch, weights
                 if on_epoch:
                     on_epoch(epoch, *results)

@@ -30,26 +30,26 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
     labels, flat_mask : arrays (N,) and (N, T), where the truth is known
     """
     count, num_points = series.shape
-    layout = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
-    figure, axes = plt.subplots(2, count, sharex=True, squeeze=False, **layout)
+    options = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
+    figure, axes = plt.subplots(2, count, sharex=True, squeeze=False, **options)
     steps = np.arange(num_points)
-    for column, (signal, below) in enumerate(axes.T):
+    for column, (upper, lower) in enumerate(axes.T):
         points = np.column_stack([steps, series[column]])
         line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
         line.set_array(attention[column, :-1])
         line.set_clim(0, max(attention.max(), 5 / num_points))  # a uniform attention stays pale
-        signal.add_collection(line)
-        signal.autoscale_view()
+        upper.add_collection(line)
+        upper.autoscale_view()
         truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
-        signal.set_title(
+        upper.set_title(
             f"series {indices[column]}{truth}\nprobability of anomalous {probability[column]:.3f}"
         )
-        below.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
-        below.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
-        below.set(xlabel="time step", ylim=(0, 1.05 * attention.max()))
+        lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
+        lower.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
+        lower.set(xlabel="time step", ylim=(0, 1.05 * attention.max()))
         if flat_mask is not None:
-            shade_flat(signal, flat_mask[column])
-            shade_flat(below, flat_mask[column])
+            shade_flat(upper, flat_mask[column])
+            shade_flat(lower, flat_mask[column])
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
     legends = (axis.get_legend_handles_labels() for axis in axes[1])
@@ -85,7 +85,7 @@ def attended_steps(attention):
     """First and last step of the shortest stretch that holds half of the attention (T,)."""
     before = np.concatenate([[0], attention.cumsum()])  # the attention before each step, and in all
     half = before[-1] / 2
-    starts = np.arange(np.searchsorted(before, half, side="right"))  # half or more lies behind these
+    starts = np.arange(np.searchsorted(before, half, side="right"))  # at least half follows
     ends = np.searchsorted(before, before[starts] + half)
     shortest = (ends - starts).argmin()
     return starts[shortest], ends[shortest] - 1

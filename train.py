@@ -13,8 +13,8 @@ from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
 
 
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
-    """A trained network and its history; `network` is for the others that the experiments train."""
-    torch.manual_seed(config["training"]["seed"])  # of the initial weights
+    """A trained network and its history; the experiments pass another `network`."""
+    torch.manual_seed(config["training"]["seed"])  # for the initial weights
     model = network(**config["model"])
     sets = (SineWaveTorchDataset(split.series, split.labels) for split in (splits.train, splits.val))
     return model, Trainer(model, **config["training"]).fit(*sets, on_epoch)
@@ -42,9 +42,9 @@ def plot_history(history):
 
 
 def check_folder(folder):
-    """Fail before the training if a run cannot be written here, or would replace what is no run."""
+    """Fail before the training if a run cannot be written here, or would replace other files."""
     folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()
+    tempfile.TemporaryFile(dir=folder).close()  # is it writable?
     paths = [folder / name for name in (CHECKPOINT_NAME, *DERIVED_NAMES)]
     existing = [path for path in paths if path.exists()]
     try:
@@ -54,7 +54,7 @@ def check_folder(folder):
             load_checkpoint(paths[0])
     except UserError as error:
         raise UserError(
-            f"{existing[0]} is of no run of this version: take another --artifacts"
+            f"{existing[0]} belongs to no run of this version: take another --artifacts"
         ) from error
 
 
