@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from torch.utils.data import Dataset
 
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
-from data_utils import generate_series, load_config, run_script, script_parser, whole_file
+from data_utils import generate_series, load_config, make_parser, run_script, save_plot
 
 
 class Split(NamedTuple):
@@ -87,15 +87,14 @@ def shade_flat(axis, flat_mask):
 
 
 def main():
-    args = script_parser("Count and draw the series.", config=True, overrides=True).parse_args()
+    args = make_parser("Count and draw the series.", config=True, overrides=True).parse_args()
     config = load_config(args.config, args.set)
     splits = make_splits(config["data"])
     for name, split in zip(Splits._fields, splits):
         normal, anomalous = np.bincount(split.labels)
         print(f"{name:6} {normal:6} normal, {anomalous:6} anomalous series")
     picture = args.artifacts / SAMPLES_PLOT_NAME
-    with whole_file(picture) as path:
-        plot_samples([splits.train]).savefig(path, dpi=150)
+    save_plot(picture, plot_samples([splits.train]))
     print(f"some training series are drawn in {picture}")
 
 

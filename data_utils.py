@@ -216,7 +216,7 @@ def check_patches(num_points, patch_length):
 # ---------------------------------------------------------------- scripts
 
 
-def script_parser(description, config=False, overrides=False):
+def make_parser(description, config=False, overrides=False):
     """A parser with `--artifacts`, and with `--config` and `--set` for the scripts that take them."""
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
@@ -251,7 +251,12 @@ def whole_file(path):
         os.replace(temporary, path)
 
 
-def write_json(path, content):
+def save_json(path, content):
     with whole_file(path) as temporary:
         text = json.dumps(content, indent=2, default=float)  # NumPy's numbers become floats
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def save_plot(path, figure):
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)

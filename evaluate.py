@@ -13,7 +13,7 @@ from sklearn.metrics import (
 
 from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
 from data import make_splits
-from data_utils import UserError, override_config, run_script, script_parser, write_json
+from data_utils import UserError, make_parser, override_config, run_script, save_json
 from model import load_checkpoint
 
 
@@ -87,7 +87,7 @@ def print_report(test, probability, metrics):
 
 
 def main():
-    args = script_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
+    args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
@@ -98,7 +98,7 @@ def main():
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)
     print_report(test, probability, metrics)
-    write_json(args.artifacts / METRICS_NAME, metrics | {"data": data_config})
+    save_json(args.artifacts / METRICS_NAME, metrics | {"data": data_config})
     print(f"\nthese numbers are in {args.artifacts / METRICS_NAME}")
 
 

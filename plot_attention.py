@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ANOMALOUS, ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS, NORMAL
 from data import make_splits, shade_flat
-from data_utils import UserError, run_script, script_parser, whole_file
+from data_utils import UserError, make_parser, run_script, save_plot
 from model import load_checkpoint
 
 # Grey where the network hardly looks; the more it looks, the darker.
@@ -92,7 +92,7 @@ def attended_steps(attention):
 
 
 def main():
-    parser = script_parser("Plot the attention over test series, or over your own.")
+    parser = make_parser("Plot the attention over test series, or over your own.")
     parser.add_argument("--series", type=Path, metavar="FILE", help="your own series, one per row")
     parser.add_argument("--index", type=int, metavar="N", help="only this series, counted from 0")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the picture goes")
@@ -122,8 +122,7 @@ def main():
         print(f"half of the attention lies on the steps {first} to {last}")
     parts = (chosen, series, probability, attention, *truth)
     figure = plot_attention(*(part[:MOST_COLUMNS] for part in parts))
-    with whole_file(picture) as path:
-        figure.savefig(path, dpi=150)
+    save_plot(picture, figure)
     print(f"{picture} shows series {', '.join(map(str, chosen[:MOST_COLUMNS]))}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()

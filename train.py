@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from constants import CHECKPOINT_NAME, DERIVED_NAMES, HISTORY_NAME, HISTORY_PLOT_NAME, LINE_COLORS
 from data import SineWaveTorchDataset, make_splits
-from data_utils import UserError, load_config, run_script, script_parser, whole_file, write_json
+from data_utils import UserError, load_config, make_parser, run_script, save_json, save_plot, whole_file
 from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
 
 
@@ -64,13 +64,12 @@ def save_run(folder, model, config, history):
         save_checkpoint(path, model, config)
         for name in DERIVED_NAMES:
             (folder / name).unlink(missing_ok=True)
-    write_json(folder / HISTORY_NAME, history)
-    with whole_file(folder / HISTORY_PLOT_NAME) as path:
-        plot_history(history).savefig(path, dpi=150)
+    save_json(folder / HISTORY_NAME, history)
+    save_plot(folder / HISTORY_PLOT_NAME, plot_history(history))
 
 
 def main():
-    parser = script_parser("Train the attention classifier, save the run.", config=True, overrides=True)
+    parser = make_parser("Train the attention classifier, save the run.", config=True, overrides=True)
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
     check_folder(folder)

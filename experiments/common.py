@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from constants import ARTIFACTS_DIR, CONFIG_FILE, PROJECT_DIR
-from data_utils import load_config, whole_file
+from data_utils import load_config, save_plot
 from evaluate import evaluate
 from model import AttentionClassifier
 from train import train
@@ -92,6 +92,5 @@ def print_results(first, columns, results):
 
 
 def save_picture(args, figure):
-    with whole_file(args.output) as path:
-        figure.savefig(path, dpi=150)
+    save_plot(args.output, figure)
     print(f"the picture is {args.output}")

@@ -13,9 +13,9 @@ from data_utils import (
     generate_series,
     load_config,
     override_config,
+    save_json,
     sine_wave,
     whole_file,
-    write_json,
 )
 
 
@@ -154,7 +154,7 @@ def test_files_that_hold_no_config(tmp_path, text):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "file.json"
-    write_json(path, {"a": [1, np.float32(0.5)]})
+    save_json(path, {"a": [1, np.float32(0.5)]})
     assert json.loads(path.read_text()) == {"a": [1, 0.5]}
     with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
         temporary.write_text("half of")
