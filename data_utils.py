@@ -117,6 +117,7 @@ SETTINGS = {
         "patch_length": (INTEGER, 1, 50_000),
         "standardize": (CHOICE, False, True),
         "difference_channel": (CHOICE, False, True),
+        "roughness": (CHOICE, False, True),
         "difference_clip": (NUMBER_OR_NULL, 0.001, 1000),
         "hidden_size": (INTEGER, 1, 1024),
         "forget_bias": (NUMBER, -100, 100),

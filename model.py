@@ -47,8 +47,10 @@ class AttentionClassifier(nn.Module):
     patch_length : time steps per token; with 1, each step is a token.
     standardize : whether each series is brought to mean 0 and standard deviation 1.
     difference_channel : whether a token also holds, for each step, the change over `patch_length` steps.
-    difference_clip : where these differences are clipped, as a multiple of their mean size, or None.
-        Unclipped, the jump at the end of a flat segment would be louder than the segment.
+    roughness : whether a token also holds the mean size of its changes, over 1 and over `patch_length`
+        steps.
+    difference_clip : where differences and roughness are clipped, in their units, or None. Unclipped, the
+        jump at the end of a flat segment would be louder than the segment.
     hidden_size : hidden units of the LSTM, per direction.
     forget_bias : added to the initial bias of the forget gates. Far below 0, the LSTM forgets quickly at
         first: each state speaks of its own token, and so does the weight that it gets.
@@ -63,6 +65,7 @@ class AttentionClassifier(nn.Module):
         patch_length,
         standardize,
         difference_channel,
+        roughness,
         difference_clip,
         hidden_size,
         forget_bias,
@@ -74,10 +77,11 @@ class AttentionClassifier(nn.Module):
         self.patch_length = patch_length
         self.standardize = standardize
         self.difference_channel = difference_channel
+        self.roughness = roughness
         self.difference_clip = difference_clip
         self.attention = attention
 
-        token_size = patch_length * (2 if difference_channel else 1)
+        token_size = patch_length * (2 if difference_channel else 1) + (2 if roughness else 0)
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
         self.score = nn.Sequential(
             nn.Linear(2 * hidden_size, attention_size),
@@ -109,13 +113,18 @@ class AttentionClassifier(nn.Module):
         return logits, attention
 
     def tokenize(self, series):
-        """Series (B, T) -> tokens (B, P, F): the values of a patch, then its differences."""
+        """Series (B, T) -> tokens (B, P, F): the values of a patch, its differences, its roughness."""
         check_patches(series.shape[1], self.patch_length)
         series = z_score(series) if self.standardize else series.float()
         patches = [series.unflatten(1, (-1, self.patch_length))]  # (B, P, patch_length)
         if self.difference_channel:
-            differences = clipped_difference(series, self.patch_length, self.difference_clip)
-            patches.append(differences.unflatten(1, (-1, self.patch_length)))
+            change = clipped_difference(series, self.patch_length, self.difference_clip)
+            patches.append(change.unflatten(1, (-1, self.patch_length)))
+        if self.roughness:
+            # One step tells an exactly flat patch from a slow wave, a whole patch sees through noise.
+            for lag in (1, self.patch_length):
+                change = difference(series, lag).abs().unflatten(1, (-1, self.patch_length))
+                patches.append(roughness(change, self.difference_clip))  # (B, P, 1)
         return torch.cat(patches, dim=2)
 
     @one_thread()
@@ -152,16 +161,32 @@ def z_score(series):
     return (centered / centered.std(dim=1, keepdim=True).clamp_min(SMALLEST_SCALE)).float()
 
 
-def clipped_difference(series, lag, clip=None):
-    """Difference at each step of series (B, T): the change over `lag` steps around it.
-
-    A longer lag makes the wave's movement larger beside the noise. Differences and clip are in units of
-    the mean absolute change of the series.
-    """
+def difference(series, lag):
+    """Difference at each step of series (B, T): the change over `lag` steps around it."""
     change = series[:, lag:] - series[:, :-lag]  # (B, T - lag)
-    change = F.pad(change[:, None], ((lag + 1) // 2, lag // 2), mode="replicate")[:, 0]  # (B, T)
+    return F.pad(change[:, None], ((lag + 1) // 2, lag // 2), mode="replicate")[:, 0]  # (B, T)
+
+
+def clipped_difference(series, lag, clip=None):
+    """Differences (B, T), and the clip, in units of their mean size.
+
+    A longer lag makes the wave's movement larger beside the noise.
+    """
+    change = difference(series, lag)
     change = change / change.abs().mean(dim=1, keepdim=True).clamp_min(SMALLEST_SCALE)
     return change if clip is None else change.clamp(-clip, clip)
+
+
+def roughness(change, clip=None):
+    """Mean of the sizes `change` (B, P, patch_length) in each patch, in units of its median: (B, P, 1).
+
+    A spike does not move the median. Where more than half of a series is constant the median is 0:
+    hence at least a twentieth of the mean.
+    """
+    size = change.mean(dim=2, keepdim=True)
+    mean, median = size.mean(dim=1, keepdim=True), size.median(dim=1, keepdim=True).values
+    size = size / median.maximum(mean / 20).clamp_min(SMALLEST_SCALE)
+    return size if clip is None else size.clamp_max(clip)
 
 
 # ---------------------------------------------------------------- training

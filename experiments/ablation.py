@@ -69,6 +69,8 @@ VARIANTS = {
     "forget bias 0": ("model.forget_bias=0",),
     "classifier not zero": (ZERO_INIT_OFF,),
     "no differences": ("model.difference_channel=false",),
+    "no roughness": ("model.roughness=false",),
+    "neither": ("model.difference_channel=false", "model.roughness=false"),
     "patches of 5": ("model.patch_length=5",),
     "patches of 20": ("model.patch_length=20",),
     "no patches: 1 step per token": ("model.patch_length=1",),

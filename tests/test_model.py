@@ -50,8 +50,13 @@ def test_forward_equals_the_same_steps_by_hand(attention, clip):
     z = (series - series.mean()) / series.std(ddof=1)
     change = z[3:] - z[:-3]  # 9 of them, centred on steps 2 .. 10
     slope = np.concatenate([[change[0]] * 2, change, [change[-1]]])
+    step = np.abs(np.concatenate([[z[1] - z[0]], z[1:] - z[:-1]]))
+    rough = []
+    for size in (step.reshape(4, 3).mean(axis=1), np.abs(slope).reshape(4, 3).mean(axis=1)):
+        unit = max(sorted(size)[1], size.mean() / 20)  # the lower one of the two in the middle
+        rough.append(np.minimum(size / unit, clip or np.inf))
     slope = np.clip(slope / np.abs(slope).mean(), -(clip or np.inf), clip or np.inf)
-    tokens = np.hstack([z.reshape(4, 3), slope.reshape(4, 3)])
+    tokens = np.column_stack([z.reshape(4, 3), slope.reshape(4, 3), *rough])
 
     names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
     forward = lstm_by_hand(tokens, *(w[f"lstm.{name}"] for name in names))
