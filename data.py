@@ -9,69 +9,98 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from sklearn.model_selection import train_test_split
-from torch.utils.data import Dataset
+from torch.utils.data import TensorDataset
 
 from constants import ANOMALOUS, FLAT_COLOR, LABEL_NAMES, LINE_COLORS, NORMAL, SAMPLES_PLOT_NAME
-from data_utils import generate_series, load_config, make_parser, run_script, save_plot
+from data_utils import (
+    UserError,
+    check_labels,
+    check_series,
+    generate_series,
+    load_config,
+    make_parser,
+    run_script,
+    save_plot,
+)
 
 
-class Split(NamedTuple):
-    """One part of the data set; row i of each array is the same series."""
+class LabelledSeries(NamedTuple):
+    """Row i of each array is the same series."""
 
-    series: np.ndarray  # (N, T) float32
+    series: np.ndarray  # (N, T) float64
     labels: np.ndarray  # (N,) int64: 0 normal, 1 anomalous
-    flat_mask: np.ndarray  # (N, T) bool: True on the flat segment
+    flat_mask: np.ndarray | None  # (N, T) bool: True on the flat segment; None where it is not known
 
 
 class Splits(NamedTuple):
-    train: Split
-    val: Split
-    test: Split
+    train: LabelledSeries
+    val: LabelledSeries
+    test: LabelledSeries
 
 
 def make_splits(data_config):
-    """Generate the series of the section `data` of a config, split with equal shares of each class."""
-    size, seed = data_config["dataset_size"], data_config["seed"]
-    labels = np.full(size, ANOMALOUS)
-    labels[: round(data_config["normal_ratio"] * size)] = NORMAL
+    """Generate the series of the section `data` of a config, and split them."""
+    labels = np.full(data_config["dataset_size"], ANOMALOUS)
+    labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-
-    def split(rows, fraction):
-        count = round(fraction * size)
-        return train_test_split(rows, test_size=count, stratify=labels[rows], random_state=seed)
-
-    rest, test = split(np.arange(size), data_config["test_fraction"])
-    train, val = split(rest, data_config["val_fraction"])
-    return Splits(*(Split(series[rows], labels[rows], flat_mask[rows]) for rows in (train, val, test)))
+    return split_series(series, labels, flat_mask, data_config)
 
 
-class SineWaveTorchDataset(Dataset):
-    """Series and labels as tensors: item i is (series (T,) float32, label () float32)."""
+def split_series(series, labels, flat_mask, data_config):
+    """Split series of any origin (N, T) at random, with equal shares of each class.
+
+    `flat_mask`, bool (N, T), may be None where it is not known. `data_config` holds `seed`,
+    `val_fraction` and `test_fraction`, both of all the series. UserError: no such arrays, or fewer than
+    2 series of a class in one of the splits.
+    """
+    series = check_series(series)
+    labels = check_labels(labels, len(series))
+    if flat_mask is not None:
+        flat_mask = np.asarray(flat_mask, dtype=bool)
+        if flat_mask.shape != series.shape[:2]:
+            raise UserError(f"flat_mask has the shape {flat_mask.shape}, the series {series.shape}")
+    val, test = data_config["val_fraction"], data_config["test_fraction"]
+    rarer = np.bincount(labels, minlength=2).min()
+    if rarer * min(val, test, 1 - val - test) < 2:
+        raise UserError(
+            f"{rarer} series of the rarer class are too few for val_fraction {val} and test_fraction "
+            f"{test}: one of the splits would have fewer than 2"
+        )
+
+    rows, seed = np.arange(len(labels)), data_config["seed"]
+    val_size, test_size = round(val * len(rows)), round(test * len(rows))
+    rest, test_rows = train_test_split(rows, test_size=test_size, stratify=labels, random_state=seed)
+    train_rows, val_rows = train_test_split(
+        rest, test_size=val_size, stratify=labels[rest], random_state=seed
+    )
+
+    splits = []
+    for rows in (train_rows, val_rows, test_rows):
+        mask = None if flat_mask is None else flat_mask[rows]
+        splits.append(LabelledSeries(series[rows], labels[rows], mask))
+    return Splits(*splits)
+
+
+class SineWaveTorchDataset(TensorDataset):
+    """Series (N, T) and labels (N,) as tensors: item i is (series (T,) float64, label () float32)."""
 
     def __init__(self, series, labels):
-        self.series = torch.as_tensor(series, dtype=torch.float32)
-        self.labels = torch.as_tensor(labels, dtype=torch.float32)
-        if len(self.series) != len(self.labels):
-            raise ValueError(f"{len(self.series)} series but {len(self.labels)} labels")
-
-    def __len__(self):
-        return len(self.series)
-
-    def __getitem__(self, index):
-        return self.series[index], self.labels[index]
+        series = check_series(series)  # in double precision: a large offset must not round the series
+        labels = check_labels(labels, len(series))
+        super().__init__(torch.from_numpy(series), torch.from_numpy(labels).float())
 
 
 def plot_samples(splits, per_class=2):
-    """A figure with a row for each split: its first series of each class, the flat segments shaded."""
+    """A figure with a row for each of {name: split}: its first series of each class."""
     figure = Figure(figsize=(10, 2.2 * len(splits)), layout="constrained")
     axes = figure.subplots(len(splits), 2 * per_class, sharex=True, sharey="col", squeeze=False)
-    for row, split in zip(axes, splits):
+    for row, (name, split) in zip(axes, splits.items()):
         shown = [np.flatnonzero(split.labels == label)[:per_class] for label in (NORMAL, ANOMALOUS)]
         for index, axis in zip(np.concatenate(shown), row):
             axis.plot(split.series[index], color=LINE_COLORS[split.labels[index]], lw=1)
             shade_flat(axis, split.flat_mask[index])
             axis.set_title(LABEL_NAMES[split.labels[index]])
-        row[0].set_ylabel("value")
+        row[0].set_ylabel(f"{name}\nvalue")
     for axis in axes[-1]:
         axis.set_xlabel("time step")
     return figure
@@ -94,7 +123,7 @@ def main():
         normal, anomalous = np.bincount(split.labels)
         print(f"{name:6} {normal:6} normal, {anomalous:6} anomalous series")
     picture = args.artifacts / SAMPLES_PLOT_NAME
-    save_plot(picture, plot_samples([splits.train]))
+    save_plot(picture, plot_samples({"training": splits.train}))
     print(f"some training series are drawn in {picture}")
 
 

@@ -1,8 +1,7 @@
-"""Sine waves and flat segments; the settings of a run; and what all scripts share."""
+"""Sine waves and flat segments; what series and labels may be; settings; what the scripts share."""
 
 import argparse
 import contextlib
-import copy
 import json
 import os
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE
+from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, SETTINGS
 
 
 class UserError(ValueError):
@@ -44,29 +43,22 @@ def flatten_segment(wave, start, length):
 
 
 def add_flat_segments(waves, labels, data_config, rng):
-    """Flatten one random segment in each wave that is labelled anomalous.
+    """Flatten one random segment in each of the waves (N, T) that is labelled anomalous.
 
-    Parameters
-    ----------
-    waves : array (N, T), sine waves or anything else; not modified.
-    labels : int array (N,), 0 normal or 1 anomalous.
-    data_config : dict with `flat_location` and `flat_length`, ranges [min, max] of the start and the
-        length of the segment as fractions of the series. A segment has at least 2 steps.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    series : array (N, T)
-    flat_mask : bool array (N, T), True on the flat segments.
+    The waves may be sine waves or anything else. `data_config` holds `flat_location` and `flat_length`,
+    the ranges [min, max] of the start and the length of a segment, as fractions of the series. Returns
+    new series, float64 (N, T), and flat_mask, bool (N, T), True on the flat segments.
     """
-    count, num_points = waves.shape
+    series = check_series(waves)
+    count, num_points = series.shape[:2]
+    # Drawn for the normal waves too, so that no segment depends on the labels of other waves.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
     lengths = lengths.clip(min=2)  # to hold a single step would change nothing
-    series, flat_mask = np.array(waves), np.zeros(waves.shape, dtype=bool)
-    for row in np.flatnonzero(np.asarray(labels) == ANOMALOUS):
+    flat_mask = np.zeros((count, num_points), dtype=bool)
+    for row in np.flatnonzero(check_labels(labels, count) == ANOMALOUS):
         start, length = starts[row], lengths[row]
-        series[row] = flatten_segment(waves[row], start, length)
+        series[row] = flatten_segment(series[row], start, length)
         flat_mask[row, start : start + length] = True
     return series, flat_mask
 
@@ -78,10 +70,9 @@ def generate_series(data_config, labels):
     generator, and the noise is drawn last: another `noise` gives the same waves.
     """
     rng = np.random.default_rng(data_config["seed"])
-    frequency, amplitude, phase = (
-        rng.uniform(*data_config[name], size=(len(labels), 1))
-        for name in ("frequency", "amplitude", "phase")
-    )
+    frequency = rng.uniform(*data_config["frequency"], size=(len(labels), 1))
+    amplitude = rng.uniform(*data_config["amplitude"], size=(len(labels), 1))
+    phase = rng.uniform(*data_config["phase"], size=(len(labels), 1))
     time = np.linspace(0, 2 * np.pi, data_config["num_points"])
     waves = sine_wave(time, frequency, amplitude, phase)
     series, flat_mask = add_flat_segments(waves, labels, data_config, rng)
@@ -90,50 +81,49 @@ def generate_series(data_config, labels):
     return series.astype(np.float32), flat_mask
 
 
+# ---------------------------------------------------------------- the gate: series and labels
+
+
+def check_series(series):
+    """Array-like of numbers -> a new float64 array (N, T), or (N, T, C) if there are C channels.
+
+    A single series (T,) becomes (1, T). UserError: no such array, or a series that holds no numbers.
+    """
+    array = _numbers(series, "series")
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise UserError(f"series must have the shape (N, T), got {array.shape}")
+    good = (np.abs(array) < 1e150).reshape(len(array), -1).all(axis=1)  # the squares must be finite
+    if not good.all():
+        row = np.argmin(good)
+        raise UserError(f"series {row} holds NaN, infinity, a masked value or one of more than 1e150")
+    return array
+
+
+def check_labels(labels, count):
+    """Array-like of 0 (normal) and 1 (anomalous) -> int64 array (count,). UserError: anything else."""
+    array = _numbers(labels, "labels")
+    if array.shape != (count,):
+        raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
+    good = np.isin(array, (0, 1))
+    if not good.all():
+        row = np.argmin(good)
+        raise UserError(f"label {row} is {array[row]:g}, not 0 or 1; for classes 1 and 2, use y == 2")
+    return array.astype(np.int64)
+
+
+def _numbers(values, name):
+    """A new float64 array, with NaN for masked values."""
+    try:
+        array = np.ma.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # the last two: PyTorch's tensors
+        raise UserError(f"{name} must be an array of numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{name} must be numbers, got an array of {array.dtype}")
+    return array.astype(np.float64).filled(np.nan)
+
+
 # ---------------------------------------------------------------- settings
-
-# The kinds of value; error messages append the limits.
-INTEGER, NUMBER, NUMBER_OR_NULL = "an integer from", "a number from", "null or a number from"
-RANGE, CHOICE = "[min, max] with both from", "either"
-
-# For each setting: the kind of value, then the lowest and the highest one allowed, or the choices. The
-# keys of "model" and "training" are the arguments of AttentionClassifier and Trainer, in model.py.
-SETTINGS = {
-    "data": {
-        "seed": (INTEGER, 0, 2**32 - 1),
-        "dataset_size": (INTEGER, 20, 1_000_000),  # series in all three splits
-        "num_points": (INTEGER, 20, 100_000),  # time steps of a series
-        "normal_ratio": (NUMBER, 0.01, 0.99),  # share of the normal series
-        "frequency": (RANGE, 0.01, 1000),  # cycles in a series
-        "amplitude": (RANGE, 0.001, 1000),
-        "phase": (RANGE, -1000, 1000),  # radians
-        "flat_location": (RANGE, 0, 0.9),  # start of the flat segment, as a fraction of the series
-        "flat_length": (RANGE, 0, 0.9),  # its length, as a fraction of the series
-        "noise": (NUMBER, 0, 100),  # standard deviation, as a fraction of the amplitude
-        "val_fraction": (NUMBER, 0.01, 0.9),
-        "test_fraction": (NUMBER, 0.01, 0.9),
-    },
-    "model": {
-        "patch_length": (INTEGER, 1, 50_000),
-        "standardize": (CHOICE, False, True),
-        "difference_channel": (CHOICE, False, True),
-        "roughness": (CHOICE, False, True),
-        "difference_clip": (NUMBER_OR_NULL, 0.001, 1000),
-        "hidden_size": (INTEGER, 1, 1024),
-        "forget_bias": (NUMBER, -100, 100),
-        "attention": (CHOICE, False, True),
-        "attention_size": (INTEGER, 1, 1024),
-        "zero_init_classifier": (CHOICE, False, True),
-    },
-    "training": {
-        "seed": (INTEGER, 0, 2**32 - 1),
-        "batch_size": (INTEGER, 1, 10_000),
-        "max_epochs": (INTEGER, 1, 10_000),
-        "patience": (INTEGER, 1, 10_000),
-        "learning_rate": (NUMBER, 1e-8, 100),
-        "schedule": (CHOICE, "constant", "one_cycle"),
-    },
-}
 
 
 def load_config(path=CONFIG_FILE, overrides=()):
@@ -145,12 +135,12 @@ def load_config(path=CONFIG_FILE, overrides=()):
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"the config {path} is not JSON: {error}") from error
-    return override_config(check_config(config), overrides)
+    return override_config(config, overrides)
 
 
 def override_config(config, overrides):
     """A checked copy of `config`, changed by strings "section.key=value": JSON, or a plain word."""
-    config = copy.deepcopy(config)
+    config = check_config(config)
     for override in overrides:
         name, equals, text = override.partition("=")
         section, _, key = name.partition(".")
@@ -165,53 +155,31 @@ def override_config(config, overrides):
 
 
 def check_config(config):
-    """Return `config`. UserError: a setting is missing, unknown or of a value that is not allowed."""
-    _check_keys("the config", config, SETTINGS)
+    """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
+    config = json.loads(json.dumps(config, default=lambda number: number.item()))  # NumPy's numbers
+    if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
+        raise UserError(f"the config must be an object of the sections {', '.join(SETTINGS)}")
+    known = {f"{section}.{key}" for section, settings in SETTINGS.items() for key in settings}
+    given = {f"{section}.{key}" for section, settings in config.items() for key in settings}
+    for problem, names in (("lacks", known - given), ("does not know", given - known)):
+        if names:
+            raise UserError(f"the config {problem} {', '.join(sorted(names))}")
     for section, settings in SETTINGS.items():
-        _check_keys(f'section "{section}" of the config', config[section], settings)
         for key, (kind, *limits) in settings.items():
             value = config[section][key]
             if not _is_allowed(value, kind, limits):
-                allowed = (" or " if kind == CHOICE else " to ").join(map(json.dumps, limits))
-                raise UserError(f"{section}.{key} must be {kind} {allowed}, got {json.dumps(value)}")
-
-    data = config["data"]
-    check_patches(data["num_points"], config["model"]["patch_length"])
-    names = ("dataset_size", "normal_ratio", "val_fraction", "test_fraction")
-    size, normal, val, test = (data[name] for name in names)
-    # The number of series of the rarer class in the smallest split.
-    if size * min(normal, 1 - normal) * min(val, test, 1 - val - test) < 2:
-        given = ", ".join(f"data.{name} {data[name]}" for name in names)
-        raise UserError(f"{given}: one of the splits has fewer than 2 series of a class")
+                allowed = f"{kind.__name__} in {json.dumps(limits)}"
+                raise UserError(f"{section}.{key} must be {allowed}, got {json.dumps(value)}")
     return config
 
 
-def _check_keys(where, given, known):
-    if not isinstance(given, dict):
-        raise UserError(f"{where} must be an object in braces, got {json.dumps(given)}")
-    if set(given) != set(known):
-        wrong = ", ".join(map(json.dumps, sorted(set(given) ^ set(known))))
-        raise UserError(f"{where} takes the keys {', '.join(known)}; missing or unknown: {wrong}")
-
-
 def _is_allowed(value, kind, limits):
-    if kind == CHOICE:
-        return type(value) in (bool, str) and value in limits  # the type, because 1 == True
-    if kind == RANGE:
-        if not isinstance(value, list) or len(value) != 2:
-            return False
-        return all(_is_allowed(end, NUMBER, limits) for end in value) and value[0] <= value[1]
-    if kind == NUMBER_OR_NULL and value is None:
-        return True
-    types = (int,) if kind == INTEGER else (int, float)
-    return type(value) in types and limits[0] <= value <= limits[1]  # False for NaN
-
-
-def check_patches(num_points, patch_length):
-    """Raise UserError unless a series is two or more whole patches."""
-    if num_points % patch_length or num_points < 2 * patch_length:
-        cut = f"does not cut series of {num_points} points into two or more whole patches"
-        raise UserError(f"model.patch_length {patch_length} {cut}")
+    if kind is list:  # a range [min, max]
+        numbers = isinstance(value, list) and all(_is_allowed(end, float, limits) for end in value)
+        return numbers and len(value) == 2 and value[0] <= value[1]
+    if kind in (int, float) and type(value) in (int, kind):  # exactly: True is no number here
+        return limits[0] <= value <= limits[1]
+    return type(value) in (kind, type(None)) and value in limits
 
 
 # ---------------------------------------------------------------- scripts
@@ -231,15 +199,14 @@ def make_parser(description, config=False, overrides=False):
 
 
 def run_script(main):
-    """Run `main` and exit with its code. An error that the user can fix is one line, and code 2."""
+    """Run `main` and exit. An error that the user can fix is one line and code 2; Ctrl-C is code 130."""
     try:
-        code = main()
+        sys.exit(main())
     except KeyboardInterrupt:
-        code = 130
+        sys.exit(130)
     except (UserError, OSError, MemoryError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
-        code = 2
-    sys.exit(code)
+        sys.exit(2)
 
 
 @contextlib.contextmanager
@@ -259,5 +226,8 @@ def save_json(path, content):
 
 
 def save_plot(path, figure):
+    suffixes = sorted(figure.canvas.get_supported_filetypes())
+    if path.suffix.lower()[1:] not in suffixes:
+        raise UserError(f"the name of a picture must end in one of .{', .'.join(suffixes)}, got {path}")
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)

@@ -10,12 +10,11 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ANOMALOUS, ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS, NORMAL
 from data import make_splits, shade_flat
-from data_utils import UserError, make_parser, run_script, save_plot
+from data_utils import UserError, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
 
 # Grey where the network hardly looks; the more it looks, the darker.
-ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["lightgrey", LINE_COLORS[0], "black"])
-PICTURE_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
+ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["darkgrey", LINE_COLORS[0], "black"])
 MOST_COLUMNS = 3  # of a picture
 
 
@@ -36,8 +35,9 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
     for column, (upper, lower) in enumerate(axes.T):
         points = np.column_stack([steps, series[column]])
         line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
-        line.set_array(attention[column, :-1])
-        line.set_clim(0, max(attention.max(), 5 / num_points))  # a uniform attention stays pale
+        most = attention[column].max()
+        line.set_array(attention[column, :-1] / max(most, 5 / num_points))  # if uniform, it stays pale
+        line.set_clim(0, 1)
         upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
@@ -46,10 +46,12 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
         )
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
-        lower.set(xlabel="time step", ylim=(0, 1.05 * attention.max()))
+        lower.set(xlabel="time step", ylim=(0, 1.05 * most))
         if flat_mask is not None:
             shade_flat(upper, flat_mask[column])
             shade_flat(lower, flat_mask[column])
+    key = figure.colorbar(line, ax=axes[0], ticks=(0, 1), label="attention", pad=0.01)
+    key.ax.set_yticklabels(("none", "most"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
     legends = (axis.get_legend_handles_labels() for axis in axes[1])
@@ -64,31 +66,15 @@ def read_series(path, num_points):
     try:
         with open(path, encoding="utf-8-sig") as file, warnings.catch_warnings(action="error"):
             series = np.loadtxt(file, delimiter=",", ndmin=2, comments=None)
+        series = check_series(series.T if series.shape[1] == 1 else series)
     except (ValueError, UserWarning) as error:  # the warning: an empty file
         raise UserError(f"{path}: {error}; {wanted}") from error
-    if series.shape[1] == 1:
-        series = series.T
     if series.shape[1] != num_points:
         held = f"{len(series)} series of {series.shape[1]} values"
         raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
-    bad = np.flatnonzero(~np.isfinite(series).all(axis=1))
-    if len(bad):
-        raise UserError(f"{path}: series {bad[0]} holds NaN or infinity; {wanted}")
-    steps = np.diff(series, axis=1)
-    rises = (steps > 0).all(axis=1) & np.isclose(steps, steps[:, :1], rtol=0.1, atol=0).all(axis=1)
-    if rises[0] and len(series) > 1 and not rises[1:].any():
-        raise UserError(f"{path}: the first row rises by equal steps, as a header does; {wanted}")
+    if len(series) > 1 and (np.diff(series[0]) == 1).all():
+        raise UserError(f"{path}: the first row counts, as a header does; {wanted}")
     return series
-
-
-def attended_steps(attention):
-    """First and last step of the shortest stretch that holds half of the attention (T,)."""
-    before = np.concatenate([[0], attention.cumsum()])  # the attention before each step, and in all
-    half = before[-1] / 2
-    starts = np.arange(np.searchsorted(before, half, side="right"))  # at least half follows
-    ends = np.searchsorted(before, before[starts] + half)
-    shortest = (ends - starts).argmin()
-    return starts[shortest], ends[shortest] - 1
 
 
 def main():
@@ -98,32 +84,38 @@ def main():
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the picture goes")
     args = parser.parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    picture = args.output or args.artifacts / ATTENTION_PLOT_NAME
-    if picture.suffix.lower() not in PICTURE_SUFFIXES:
-        raise UserError(f"--output must end in one of {', '.join(PICTURE_SUFFIXES)}, got {picture}")
 
+    labels = flat_mask = None
     if args.series:
-        split = (read_series(args.series, config["data"]["num_points"]),)  # without labels and flat mask
-        chosen = np.arange(len(split[0]))
+        series = read_series(args.series, config["data"]["num_points"])
+        chosen = np.arange(len(series))
     else:
-        split = make_splits(config["data"]).test
-        chosen = np.array([np.argmax(split.labels == label) for label in (NORMAL, ANOMALOUS)])
+        series, labels, flat_mask = make_splits(config["data"]).test
+        first_normal = labels.tolist().index(NORMAL)
+        first_anomalous = labels.tolist().index(ANOMALOUS)
+        chosen = np.array([first_normal, first_anomalous])
     if args.index is not None:
-        if not 0 <= args.index < len(split[0]):
-            raise UserError(f"--index must lie in 0 .. {len(split[0]) - 1}, got {args.index}")
+        if not 0 <= args.index < len(series):
+            raise UserError(f"--index must lie in 0 .. {len(series) - 1}, got {args.index}")
         chosen = np.array([args.index])
 
-    series, *truth = (part[chosen] for part in split)
-    probability, attention = model.predict(series)
+    probability, attention = model.predict(series[chosen])
     for index, value, weights in zip(chosen, probability, attention):
-        first, last = attended_steps(weights)
-        verdict = LABEL_NAMES[int(value > 0.5)]
-        print(f"series {index}: {verdict}, probability of anomalous {value:.3f};", end=" ")
-        print(f"half of the attention lies on the steps {first} to {last}")
-    parts = (chosen, series, probability, attention, *truth)
-    figure = plot_attention(*(part[:MOST_COLUMNS] for part in parts))
+        verdict = (
+            f"series {index}: {LABEL_NAMES[int(value > 0.5)]}, probability of anomalous {value:.3f}"
+        )
+        if value > 0.5:
+            first, last = np.searchsorted(weights.cumsum(), (0.25, 0.75))
+            verdict += f"; the middle half of the attention lies on the steps {first} to {last}"
+        print(verdict)
+
+    shown = chosen[:MOST_COLUMNS]
+    truth = () if labels is None else (labels[shown], flat_mask[shown])
+    drawn = slice(MOST_COLUMNS)
+    figure = plot_attention(shown, series[shown], probability[drawn], attention[drawn], *truth)
+    picture = args.output or args.artifacts / ATTENTION_PLOT_NAME
     save_plot(picture, figure)
-    print(f"{picture} shows series {', '.join(map(str, chosen[:MOST_COLUMNS]))}")
+    print(f"{picture} shows series {', '.join(map(str, shown))}")
     if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
         plt.show()
 

@@ -1,6 +1,6 @@
 """Train the attention classifier and save the run: python train.py"""
 
-import tempfile
+import os
 
 import torch
 from matplotlib.figure import Figure
@@ -8,16 +8,29 @@ from matplotlib.ticker import MaxNLocator
 
 from constants import CHECKPOINT_NAME, DERIVED_NAMES, HISTORY_NAME, HISTORY_PLOT_NAME, LINE_COLORS
 from data import SineWaveTorchDataset, make_splits
-from data_utils import UserError, load_config, make_parser, run_script, save_json, save_plot, whole_file
-from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
+from data_utils import (
+    UserError,
+    check_config,
+    load_config,
+    make_parser,
+    run_script,
+    save_json,
+    save_plot,
+)
+from model import AttentionClassifier, Trainer, save_checkpoint
 
 
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
-    """A trained network and its history; the experiments pass another `network`."""
-    torch.manual_seed(config["training"]["seed"])  # for the initial weights
+    """A trained network and its history; `network` may be a class of your own."""
+    config = check_config(config)
+    train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
+    val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
+    num_points = splits.train.series.shape[1]
+    if num_points != config["data"]["num_points"]:
+        raise UserError(f"the series have {num_points} points: set data.num_points to that")
+    torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
-    sets = (SineWaveTorchDataset(split.series, split.labels) for split in (splits.train, splits.val))
-    return model, Trainer(model, **config["training"]).fit(*sets, on_epoch)
+    return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
 
 
 def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
@@ -26,14 +39,14 @@ def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
 
 
 def plot_history(history):
-    """A figure of both losses by epoch, with the epoch whose weights were kept."""
+    """A figure of both losses by epoch, with the epoch whose parameters were kept."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
     epochs = range(1, len(history["seconds"]) + 1)
     best = history["best_epoch"]
     axis.semilogy(epochs, history["train_loss"], "o-", color=LINE_COLORS[0], label="training")
     axis.semilogy(epochs, history["val_loss"], "s--", color=LINE_COLORS[1], label="validation")
-    axis.axvline(best, color="black", ls=":", label=f"best epoch: {best}, its weights are kept")
+    axis.axvline(best, color="black", ls=":", label=f"best epoch, which is kept: {best}")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set(xlim=(0.5, len(epochs) + 0.5), xlabel="epoch", ylabel="binary cross-entropy (log scale)")
     axis.set_title("Loss during training")
@@ -41,29 +54,11 @@ def plot_history(history):
     return figure
 
 
-def check_folder(folder):
-    """Fail before the training if a run cannot be written here, or would replace other files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()  # is it writable?
-    paths = [folder / name for name in (CHECKPOINT_NAME, *DERIVED_NAMES)]
-    existing = [path for path in paths if path.exists()]
-    try:
-        if any(path.is_dir() for path in existing):
-            raise UserError("there is a folder in the place of a file")
-        if existing:
-            load_checkpoint(paths[0])
-    except UserError as error:
-        raise UserError(
-            f"{existing[0]} belongs to no run of this version: take another --artifacts"
-        ) from error
-
-
 def save_run(folder, model, config, history):
-    """Replace the run in `folder`. What belongs to the old model is removed before the new one comes."""
-    with whole_file(folder / CHECKPOINT_NAME) as path:
-        save_checkpoint(path, model, config)
-        for name in DERIVED_NAMES:
-            (folder / name).unlink(missing_ok=True)
+    """Replace the run in `folder`. At every moment, each file in it speaks of the model that is there."""
+    for name in DERIVED_NAMES:
+        (folder / name).unlink(missing_ok=True)
+    save_checkpoint(folder / CHECKPOINT_NAME, model, config)
     save_json(folder / HISTORY_NAME, history)
     save_plot(folder / HISTORY_PLOT_NAME, plot_history(history))
 
@@ -72,20 +67,19 @@ def main():
     parser = make_parser("Train the attention classifier, save the run.", config=True, overrides=True)
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
-    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"the folder {folder} cannot be written")
 
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)
     model, history = train(config, splits, print_epoch)
-    if not history["best_epoch"]:
-        raise UserError(f"{history['ended']}; no epoch had a finite loss, so nothing is written")
     save_run(folder, model, config, history)
 
-    print(f"{history['ended']}, {history['total_seconds']:.1f} s;", end=" ")
-    print(f"the weights of epoch {history['best_epoch']} are kept in {folder}")
+    seconds, best = history["total_seconds"], history["best_epoch"]
+    print(f"trained for {seconds:.1f} s; the network of epoch {best}, the best, is saved in {folder}")
     option = "" if folder == parser.get_default("artifacts") else f' --artifacts "{folder}"'
     print(f"next:\n  python evaluate.py{option}\n  python plot_attention.py{option}")
-    return 130 if history["ended"] == "interrupted" else 0
 
 
 if __name__ == "__main__":

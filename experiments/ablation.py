@@ -1,20 +1,33 @@
-"""What makes attention readable? The network without each of its parts, or without its LSTM."""
+"""What makes attention readable? The network without each of its parts, or without its LSTM.
+
+And what to do where it is not: trace the attention back to the tokens that the states were made of.
+"""
 
 import math
 from functools import partial
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from constants import ANOMALOUS, CONFIG_FILE, PROJECT_DIR
-from data import make_splits
+from constants import ANOMALOUS, CONFIG_FILE, FLAT_COLOR, LINE_COLORS, PROJECT_DIR
+from data import make_splits, shade_flat
 from data_utils import run_script
+from evaluate import attention_metrics
 from experiments import common
-from experiments.common import SCORES, measure, print_results
+from experiments.common import SCORES, measure, print_results, save_picture
 from model import AttentionClassifier
+from train import train
 
 ZERO_INIT_OFF = "model.zero_init_classifier=false"
+TRACED = {
+    "traced mass": ("traced_mass", 3),
+    "traced pointing": ("traced_pointing", 3),
+    "traced AUC": ("traced_auc", 3),
+    "locality": ("locality", 2),
+}
+SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
 
 
 class NoContext(nn.Linear):
@@ -25,24 +38,31 @@ class NoContext(nn.Linear):
 
 
 class Transformer(nn.Module):
-    """Tokens with learned positions through one Transformer encoder layer (Vaswani et al. 2017).
+    """Tokens with learned positions through Transformer encoder layers (Vaswani et al. 2017).
 
-    Each token attends only to those at most `reach` tokens away. The layer normalises its inputs, as in
-    GPT-2; with norm_first=False its outputs, as in the original Transformer.
+    Each token attends only to those at most `reach` tokens away. The layers normalise their inputs, as
+    in GPT-2; with norm_first=False their outputs, as in the original Transformer.
     """
 
-    def __init__(self, token_size, state_size, reach=math.inf, norm_first=True, most_tokens=50):
+    def __init__(
+        self, token_size, state_size, reach=math.inf, norm_first=True, layers=1, most_tokens=50
+    ):
         super().__init__()
         self.reach = reach
         self.project = nn.Linear(token_size, state_size)
         self.position = nn.Parameter(0.02 * torch.randn(most_tokens, state_size))
         options = {"dim_feedforward": 2 * state_size, "dropout": 0, "batch_first": True}
-        self.layer = nn.TransformerEncoderLayer(state_size, nhead=4, norm_first=norm_first, **options)
+        layer = nn.TransformerEncoderLayer(state_size, nhead=4, norm_first=norm_first, **options)
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def forward(self, tokens):
         place = torch.arange(tokens.shape[1])
         far = (place[:, None] - place).abs() > self.reach
-        return self.layer(self.project(tokens) + self.position[: len(place)], src_mask=far), None
+        return self.encoder(self.project(tokens) + self.position[: len(place)], mask=far), None
+
+
+def two_lstm_layers(token_size, state_size):
+    return nn.LSTM(token_size, state_size // 2, num_layers=2, batch_first=True, bidirectional=True)
 
 
 def replace_lstm(build, **model_settings):
@@ -57,15 +77,16 @@ NETWORKS = {
     "default": (AttentionClassifier,),
     "mean pooling: no attention": (AttentionClassifier, "model.attention=false"),
     "Transformer": (partial(replace_lstm, Transformer),),
+    "... of two layers": (partial(replace_lstm, partial(Transformer, layers=2)),),
     "... at most 3 tokens away": (partial(replace_lstm, partial(Transformer, reach=3)),),
     "... at most 1 token away": (partial(replace_lstm, partial(Transformer, reach=1)),),
     "... outputs normalised": (partial(replace_lstm, partial(Transformer, norm_first=False)),),
     "no context": (partial(replace_lstm, NoContext),),
-    "initial weights of PyTorch": (AttentionClassifier, "model.forget_bias=0", ZERO_INIT_OFF),
-    "differences not clipped": (AttentionClassifier, "model.difference_clip=null"),
+    "initial parameters of PyTorch": (AttentionClassifier, "model.forget_bias=0", ZERO_INIT_OFF),
+    "... two LSTM layers": (partial(replace_lstm, two_lstm_layers),),
+    "not clipped": (AttentionClassifier, "model.difference_clip=null"),
 }
 VARIANTS = {
-    "mean pooling, 15 epochs": ("model.attention=false", "training.max_epochs=15"),
     "forget bias 0": ("model.forget_bias=0",),
     "classifier not zero": (ZERO_INIT_OFF,),
     "no differences": ("model.difference_channel=false",),
@@ -77,32 +98,49 @@ VARIANTS = {
 }
 
 
-def locality(model, series, positions=50):
-    """The share of a state's gradient that falls on its own token and the two beside it, averaged.
+def token_shares(model, tokens):
+    """S (B, P, P) of tokens (B, P, F): the share of the gradient of state i, with respect to the tokens, at token j.
 
     The gradient is that of a random sum of the state's units, with signs + and -, whose expected square
     is the sum of the squares of all their gradients.
     """
-    tokens = model.tokenize(torch.from_numpy(series)).detach().requires_grad_()  # (B, N, F)
-    states, _ = model.lstm(tokens)  # (B, N, 2H)
+    tokens = tokens.detach().requires_grad_()
+    states, _ = model.lstm(tokens)  # (B, P, 2H)
     signs = 2.0 * torch.randint(2, states.shape, generator=torch.Generator().manual_seed(0)) - 1
-    shares = []
-    for place in torch.linspace(0, tokens.shape[1] - 1, positions).int().unique().tolist():
-        signed_sum = (states[:, place] * signs[:, place]).sum()
-        (gradient,) = torch.autograd.grad(signed_sum, tokens, retain_graph=True)
-        size = gradient.norm(dim=2)  # (B, N)
-        near = size[:, max(place - 1, 0) : place + 2].sum(dim=1)
-        shares.append((near / size.sum(dim=1)).mean().item())
-    return sum(shares) / len(shares)
+    sizes = []
+    for state in (states * signs).sum(dim=2).sum(dim=0):  # one for each place, of all series
+        (gradient,) = torch.autograd.grad(state, tokens, retain_graph=True)
+        sizes.append(gradient.norm(dim=2))  # (B, P)
+    sizes = torch.stack(sizes, dim=1)
+    return sizes / sizes.sum(dim=2, keepdim=True)
 
 
-def measure_network(args, seed, network, *overrides, path=CONFIG_FILE):
+def locality(shares):
+    """The share of S (B, P, P) on and beside the diagonal: a state's own token and its neighbours."""
+    near = torch.ones(shares.shape[1:]).triu(-1).tril(1)
+    return (shares * near).sum(dim=2).mean().item()
+
+
+def trace(attention, shares):
+    """Attention (B, T) -> where the weighted states come from, (B, T): weights @ S."""
+    length = attention.shape[1] // shares.shape[1]
+    weights = torch.from_numpy(attention[:, ::length]).unsqueeze(1)  # (B, 1, P), all / length
+    return (weights @ shares).squeeze(1).numpy().repeat(length, axis=1)
+
+
+def measure_network(args, seed, network, *overrides, path=CONFIG_FILE, traced=True):
     config = common.settings(args, seed, *overrides, path=path)
     splits = make_splits(config["data"])
-    model, history = common.trained(config, splits, network)
-    sample = splits.test.series[splits.test.labels == ANOMALOUS][:32]
-    own = {"locality": locality(model, sample), "seconds": history["total_seconds"]}
-    return common.scores(model, splits.test) | own
+    model, history = train(config, splits, network=network)
+    results = common.scores(model, splits.test) | {"seconds": history["total_seconds"]}
+    if traced:
+        sample = np.flatnonzero(splits.test.labels == ANOMALOUS)[:200]
+        shares = token_shares(model, model.tokenize(torch.from_numpy(splits.test.series[sample])))
+        attention = trace(model.predict(splits.test.series[sample])[1], shares)
+        metrics = attention_metrics(attention, splits.test.flat_mask[sample])
+        results |= {f"traced_{name}": value for name, value in metrics.items()}
+        results["locality"] = locality(shares)
+    return results
 
 
 def plot_locality(panels):
@@ -110,12 +148,38 @@ def plot_locality(panels):
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axis, (title, results) in zip(axes, panels.items()):
-        for marker, (label, by_seed) in zip("o_^v<sDXP", results.items()):
+        for marker, (label, by_seed) in zip("o_^v<sDXP*p", results.items()):
             x, y = ([result[name] for result in by_seed] for name in ("locality", "mass"))
             axis.plot(x, y, marker, ms=8, alpha=0.7, label=label)
         axis.set(title=title, xlabel="locality of the states", ylim=(0, 1.05))
     axes[0].set_ylabel("attention on the flat segment (mass)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def plot_tracing(models, series, flat_mask):
+    """One series by each of the models {name: model}: S as a map, its attention as it is and traced."""
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots(3, len(models), height_ratios=(4, 1, 1), sharex="col", squeeze=False)
+    for (name, model), (above, middle, below) in zip(models.items(), axes.T):
+        shares = token_shares(model, model.tokenize(torch.from_numpy(series[None])))
+        attention = model.predict(series)[1]
+        edge = len(series) - 0.5
+        above.imshow(
+            shares[0].numpy(), cmap="Greys", vmax=0.5, extent=(-0.5, edge, edge, -0.5), aspect="auto"
+        )
+        above.set(title=name, ylabel="place of the state")
+        for step in np.flatnonzero(np.diff(flat_mask)):
+            above.axvline(step, color=FLAT_COLOR, lw=1.5)
+            above.axhline(step, color=FLAT_COLOR, lw=1.5)
+        for axis, values, label in (
+            (middle, attention, "attention"),
+            (below, trace(attention, shares), "traced"),
+        ):
+            axis.fill_between(np.arange(len(series)), values[0], step="mid", color=LINE_COLORS[0])
+            axis.set(ylabel=label, ylim=(0, 1.05 * values.max()))
+            shade_flat(axis, flat_mask)
+        below.set_xlabel("time step of the token")
     return figure
 
 
@@ -127,16 +191,24 @@ def main():
             label: measure(f"{label}, {title}", args, measure_network, *row, f"data.noise={noise}")
             for label, row in NETWORKS.items()
         }
-        print_results(f"network, {title}", SCORES | {"locality": ("locality", 2)}, panels[title])
+        print_results(f"network, {title}", SCORES | TRACED, panels[title])
+    save_picture(args, plot_locality(panels))
 
+    config = common.settings(args, 0)
+    splits = make_splits(config["data"])
+    names = ("default", "Transformer")
+    models = {name: train(config, splits, network=NETWORKS[name][0])[0] for name in names}
+    args.output = args.output.with_stem("tracing")
+    save_picture(args, plot_tracing(models, splits.test.series[SHOWN], splits.test.flat_mask[SHOWN]))
+
+    untraced = partial(measure_network, traced=False)
     results = {"default": panels["no noise"]["default"]}
     for label, overrides in VARIANTS.items():
-        results[label] = measure(label, args, measure_network, AttentionClassifier, *overrides)
+        results[label] = measure(label, args, untraced, AttentionClassifier, *overrides)
     args.seeds = args.seeds[:3]  # one training by the article's settings takes minutes
-    measure_article = partial(measure_network, path=PROJECT_DIR / "configs" / "article.json")
+    measure_article = partial(untraced, path=PROJECT_DIR / "configs" / "article.json")
     results["the article's settings"] = measure("article", args, measure_article, AttentionClassifier)
     print_results("settings", SCORES | {"training, s": ("seconds", 1, max)}, results)
-    common.save_picture(args, plot_locality(panels))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def animate(series, labels, flat_mask, snapshots):
     for row, (signal, strip) in enumerate(zip(signals, strips)):
         signal.plot(series[row], color="black", lw=1)
         strip.plot(np.zeros(len(series[row])), color=LINE_COLORS[0])
-        strip.set(ylim=(0, 1.05 * highest), yticks=[], ylabel="attention")
+        strip.set(ylim=(0, 1.05 * highest), ylabel="attention")
         shade_flat(signal, flat_mask[row])
         shade_flat(strip, flat_mask[row])
     figure.supxlabel("time step", fontsize=10)
@@ -58,7 +58,12 @@ def main():
     series, labels, flat_mask = (part[chosen] for part in splits.test)
     torch.manual_seed(config["training"]["seed"])
     model, snapshots = AttentionClassifier(**config["model"]), []
-    train(config, splits, lambda *_: snapshots.append(model.predict(series)), network=lambda **_: model)
+    train(
+        config,
+        splits,
+        lambda *_, **__: snapshots.append(model.predict(series)),
+        network=lambda **_: model,
+    )
     animation = animate(series, labels, flat_mask, snapshots[FIRST - 1 : LAST] or snapshots)
     with whole_file(args.output) as path:
         animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND), dpi=80)

@@ -12,8 +12,9 @@ from torch import nn
 
 from data import make_splits
 from data_utils import load_config, run_script
-from experiments.common import mean_and_worst, measure, parse_args, print_table, settings, trained
-from model import AttentionClassifier, clipped_difference, z_score
+from experiments.common import mean_and_worst, measure, parse_args, print_table, settings
+from model import AttentionClassifier, z_score
+from train import train
 
 DATA_SETS = {
     "the article's data": (),
@@ -33,39 +34,39 @@ def longest_runs(series):
 
 def rule(splits, config):
     """Anomalous if the longest run is above a threshold, the best one on the training series."""
-    train, test = (longest_runs(split.series)[:, None] for split in (splits.train, splits.test))
-    return DecisionTreeClassifier(max_depth=1).fit(train, splits.train.labels).predict(test)
+    train_runs, test_runs = (longest_runs(s.series)[:, None] for s in (splits.train, splits.test))
+    return DecisionTreeClassifier(max_depth=1).fit(train_runs, splits.train.labels).predict(test_runs)
 
 
-def inputs(series, differences):
-    """The standardised values of series (N, T), and our differences if asked for: (N, 1 or 2, T)."""
-    model = load_config()["model"]
-    channels = [z_score(series)]
-    if differences:
-        channels.append(clipped_difference(channels[0], model["patch_length"], model["difference_clip"]))
-    return torch.stack(channels, dim=1)
+def inputs(series, tokens):
+    """The standardised values of series (N, T) as (N, 1, T), or our tokens as (N, F, P)."""
+    if not tokens:
+        return z_score(series).unsqueeze(1)
+    return AttentionClassifier(**load_config()["model"]).tokenize(series).transpose(1, 2)
 
 
-def scikit_learn(classifier, splits, config, differences=False):
+def scikit_learn(classifier, splits, config, tokens=False):
     """A classifier of scikit-learn fitted to the inputs, in one row per series."""
-    train, test = (
-        inputs(torch.from_numpy(split.series), differences).flatten(1).numpy()
+    train_rows, test_rows = (
+        inputs(torch.from_numpy(split.series), tokens).flatten(1).numpy()
         for split in (splits.train, splits.test)
     )
     classifier.set_params(random_state=config["training"]["seed"])
-    return classifier.fit(train, splits.train.labels).predict(test)
+    return classifier.fit(train_rows, splits.train.labels).predict(test_rows)
 
 
 class ConvolutionalClassifier(nn.Module):
     """Two convolutions, the largest value of each of their channels, a linear layer."""
 
-    def __init__(self, differences, **model_settings):
+    def __init__(self, tokens, **model_settings):
         super().__init__()
-        self.differences = differences
+        self.tokens = tokens
+        # Tokens are as long as ten steps already: narrow kernels and no stride.
+        shape = {"kernel_size": 3, "padding": 1} if tokens else {"kernel_size": 9, "stride": 2}
         self.features = nn.Sequential(
-            nn.Conv1d(2 if differences else 1, 16, kernel_size=9, stride=2),
+            nn.LazyConv1d(16, **shape),
             nn.ReLU(),
-            nn.Conv1d(16, 32, kernel_size=9, stride=2),
+            nn.Conv1d(16, 32, **shape),
             nn.ReLU(),
             nn.AdaptiveMaxPool1d(1),
             nn.Flatten(),
@@ -73,13 +74,13 @@ class ConvolutionalClassifier(nn.Module):
         self.classifier = nn.Linear(32, 1)
 
     def forward(self, series):
-        features = self.features(inputs(series, self.differences))  # (B, 32)
+        features = self.features(inputs(series, self.tokens))  # (B, 32)
         return self.classifier(features).squeeze(1), None  # no attention
 
 
 def torch_network(build, splits, config):
     """Trained as long and as fast as ours."""
-    model, _ = trained(config, splits, build)
+    model, _ = train(config, splits, network=build)
     model.eval()
     with torch.inference_mode():
         return model(torch.from_numpy(splits.test.series))[0].numpy() > 0
@@ -91,8 +92,8 @@ METHODS = {
     "logistic regression": partial(scikit_learn, LogisticRegression(max_iter=1000)),
     "MLP (scikit-learn)": partial(scikit_learn, MLP),
     "1-D CNN": partial(torch_network, partial(ConvolutionalClassifier, False)),
-    "MLP, with our differences": partial(scikit_learn, MLP, differences=True),
-    "1-D CNN, with our differences": partial(torch_network, partial(ConvolutionalClassifier, True)),
+    "MLP, on our tokens": partial(scikit_learn, MLP, tokens=True),
+    "1-D CNN, on our tokens": partial(torch_network, partial(ConvolutionalClassifier, True)),
     "attention (ours)": partial(torch_network, AttentionClassifier),
 }
 

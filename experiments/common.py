@@ -11,8 +11,6 @@ from threadpoolctl import threadpool_limits
 from constants import ARTIFACTS_DIR, CONFIG_FILE, PROJECT_DIR
 from data_utils import load_config, save_plot
 from evaluate import evaluate
-from model import AttentionClassifier
-from train import train
 
 QUICK = ("data.dataset_size=100", "training.max_epochs=1")
 SCORES = {
@@ -23,9 +21,14 @@ SCORES = {
 }
 
 
-def parse_args(description, image=None):
-    """The options of an experiment, its seeds, and where the picture `image` goes, if it draws one."""
+def parse_args(description, image=None, **options):
+    """The options of an experiment, its seeds, and where the picture `image` goes, if it draws one.
+
+    Further options are {name: help}; each takes a file.
+    """
     parser = argparse.ArgumentParser(description=description)
+    for name, text in options.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
     parser.add_argument("--quick", action="store_true", help="a smoke test: its numbers mean nothing")
     if image:
         parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: images/{image}")
@@ -43,14 +46,6 @@ def settings(args, seed, *overrides, path=CONFIG_FILE):
     """The config with both seeds set to `seed`."""
     seeds = (f"data.seed={seed}", f"training.seed={seed}")
     return load_config(path, [*seeds, *overrides, *(QUICK if args.quick else ())])
-
-
-def trained(config, splits, network=AttentionClassifier):
-    """A trained network and its history. Ctrl-C ends the experiment, not the training alone."""
-    model, history = train(config, splits, network=network)
-    if history["ended"] == "interrupted":
-        raise KeyboardInterrupt
-    return model, history
 
 
 def scores(model, split):

@@ -5,8 +5,9 @@ import numpy as np
 from constants import ANOMALOUS
 from data import make_splits
 from data_utils import run_script
-from experiments.common import measure, parse_args, print_table, save_picture, settings, trained
+from experiments.common import measure, parse_args, print_table, save_picture, settings
 from plot_attention import plot_attention
+from train import train
 
 GROUPS = ("false alarm", "miss", "found, most attention elsewhere", "found, most attention on it")
 
@@ -15,7 +16,7 @@ def predict_test(args, seed):
     """A test split, its predictions and, for each series, the index of its group, or -1."""
     config = settings(args, seed, "data.noise=0.05")
     splits = make_splits(config["data"])
-    probability, attention = trained(config, splits)[0].predict(splits.test.series)
+    probability, attention = train(config, splits)[0].predict(splits.test.series)
     called, truly = probability > 0.5, splits.test.labels == ANOMALOUS
     on_it = (attention * splits.test.flat_mask).sum(axis=1) > 0.5
     conditions = [~truly & called, truly & ~called, truly & ~on_it, truly]  # the first that holds

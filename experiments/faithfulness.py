@@ -7,7 +7,8 @@ from constants import ANOMALOUS
 from data import make_splits
 from data_utils import flatten_segment, run_script, sine_wave
 from experiments.ablation import NETWORKS
-from experiments.common import measure, parse_args, print_results, settings, trained
+from experiments.common import measure, parse_args, print_results, settings
+from train import train
 
 SHARES = np.linspace(0, 0.9, 10)  # of the tokens, taken away
 RANDOM_ORDERS = 10
@@ -65,7 +66,7 @@ def moved_segment(model, data_config, count=200):
 def faithfulness(args, seed, network, *overrides):
     config = settings(args, seed, *overrides)
     splits = make_splits(config["data"])
-    model, _ = trained(config, splits, network)
+    model, _ = train(config, splits, network=network)
     anomalous = splits.test.series[splits.test.labels == ANOMALOUS]
     return deletion(model, anomalous, seed) | moved_segment(model, config["data"])
 

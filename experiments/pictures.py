@@ -7,34 +7,37 @@ from matplotlib.figure import Figure
 from constants import ANOMALOUS, LINE_COLORS
 from data import make_splits, plot_samples, shade_flat
 from data_utils import run_script
-from experiments.common import parse_args, save_picture, settings, trained
-from model import clipped_difference, z_score
+from experiments.ablation import SHOWN
+from experiments.common import parse_args, save_picture, settings
 from plot_attention import plot_attention
+from train import train
 
 NOISE = "data.noise=0.05"
-SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
 
 
 def plot_tokens(model, series, flat_mask):
-    """One series as the network gets it: its patches, its differences, its attention weights."""
-    values = z_score(torch.from_numpy(series[None]))
-    lag = model.patch_length
-    raw, clipped = (clipped_difference(values, lag, clip)[0] for clip in (None, model.difference_clip))
-    weights = model.predict(series)[1][0, ::lag] * lag
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    signal, middle, below = figure.subplots(3, 1, sharex=True)
-    signal.plot(values[0], color="black")
-    for boundary in range(0, len(series) + 1, lag):
+    """One series as the network gets it: values, differences and roughness; and its attention weights."""
+    length = model.patch_length
+    tokens = model.tokenize(torch.from_numpy(series[None]))[0]  # (P, F)
+    values, differences = tokens[:, :length].flatten(), tokens[:, length : 2 * length].flatten()
+    weights = model.predict(series)[1][0, ::length] * length
+    middle_steps = np.arange(length / 2, len(series), length)
+    figure = Figure(figsize=(9, 7.5), layout="constrained")
+    signal, change, rough, below = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 2, 2))
+    signal.plot(values, color="black")
+    for boundary in range(0, len(series) + 1, length):
         signal.axvline(boundary - 0.5, color="grey", lw=0.5)
-    signal.set_title(f"One series, cut into {len(weights)} tokens of {lag} steps")
-    signal.set_ylabel("standardised value")
-    middle.plot(raw, "--", color=LINE_COLORS[1], label="difference")
-    middle.plot(clipped, color=LINE_COLORS[0], label="clipped, as the network gets it")
-    middle.set_ylabel("difference")
-    middle.legend(loc="lower left")
-    below.bar(np.arange(lag / 2, len(series), lag), weights, width=0.8 * lag, color=LINE_COLORS[0])
-    below.set(ylabel=f"{len(weights)} attention weights", xlabel="time step")
-    for axis in (signal, middle, below):
+    signal.set_title(f"One series, cut into {len(weights)} tokens of {length} steps")
+    signal.set_ylabel("value")
+    change.plot(differences, color=LINE_COLORS[0])
+    change.set_ylabel("differences")
+    for column, marker, label in ((-2, "o", "over 1 step"), (-1, "x", f"over {length} steps")):
+        rough.plot(middle_steps, tokens[:, column], marker, ms=4, label=label)
+    rough.set_ylabel("roughness")
+    rough.legend(loc="upper right")
+    below.bar(middle_steps, weights, width=0.8 * length, color=LINE_COLORS[0])
+    below.set(ylabel="attention weights", xlabel="time step")
+    for axis in (signal, change, rough, below):
         shade_flat(axis, flat_mask)
     return figure
 
@@ -54,15 +57,13 @@ def main():
     args = parse_args(__doc__, image="reasons.png")
     config = settings(args, 0)
     splits, noisy = make_splits(config["data"]), make_splits(settings(args, 0, NOISE)["data"])
-    default, _ = trained(config, splits)
-    unclipped, _ = trained(settings(args, 0, "model.difference_clip=null"), splits)
+    default, _ = train(config, splits)
+    unclipped, _ = train(settings(args, 0, "model.difference_clip=null"), splits)
     shown = splits.test.series[SHOWN], splits.test.flat_mask[SHOWN]
     figures = {
-        "reasons": plot_reasons(
-            {"default network": default, "differences not clipped": unclipped}, *shown
-        ),
+        "reasons": plot_reasons({"default network": default, "not clipped": unclipped}, *shown),
         "tokens": plot_tokens(default, *shown),
-        "samples": plot_samples([splits.train, noisy.train]),
+        "samples": plot_samples({"no noise": splits.train, "5 % noise": noisy.train}),
     }
     for name, figure in figures.items():
         args.output = args.output.with_stem(name)

@@ -4,7 +4,8 @@ import numpy as np
 
 from data import make_splits
 from data_utils import add_flat_segments, run_script
-from experiments.common import SCORES, measure, parse_args, print_results, scores, settings, trained
+from experiments.common import SCORES, measure, parse_args, print_results, scores, settings
+from train import train
 
 # All have other waves than the training.
 OTHER_DATA = {
@@ -42,7 +43,7 @@ CHANGED_DATA = {"a trend": add_trend, "a second flat segment": add_second_segmen
 def robustness(args, seed):
     """The scores on each kind of data, as {kind: scores}."""
     config = settings(args, seed)
-    model, _ = trained(config, make_splits(config["data"]))
+    model, _ = train(config, make_splits(config["data"]))
     other_seed = seed + 1000  # waves that no training has seen
     tests = {
         kind: make_splits(settings(args, other_seed, *overrides)["data"]).test

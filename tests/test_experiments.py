@@ -1,8 +1,6 @@
 """Every experiment runs in its small version; what its tables rest on is checked by hand."""
 
-import contextlib
 import importlib
-import io
 import re
 import sys
 from types import SimpleNamespace
@@ -12,9 +10,18 @@ import pytest
 import torch
 
 from constants import PROJECT_DIR
-from data import Split, Splits
-from data_utils import load_config
-from experiments import ablation, baselines, common, failures, faithfulness, recording, robustness
+from data import LabelledSeries, Splits
+from data_utils import UserError, load_config
+from experiments import (
+    ablation,
+    baselines,
+    common,
+    explanations,
+    failures,
+    faithfulness,
+    recording,
+    robustness,
+)
 from model import AttentionClassifier
 
 NAMES = sorted(path.stem for path in (PROJECT_DIR / "experiments").glob("*.py") if path.stem != "common")
@@ -29,9 +36,14 @@ def test_every_experiment_runs(tmp_path, monkeypatch, capsys, name):
     out = capsys.readouterr().out
     assert out.startswith("a smoke test: these numbers mean nothing\n")
     pictures = re.findall("the picture is (.*)", out)
-    assert len(pictures) == {"pictures": 3, "baselines": 0, "faithfulness": 0, "robustness": 0}.get(
-        name, 1
-    )
+    assert len(pictures) == {
+        "pictures": 3,
+        "ablation": 2,
+        "baselines": 0,
+        "explanations": 0,
+        "faithfulness": 0,
+        "robustness": 0,
+    }.get(name, 1)
     assert all((tmp_path / picture).read_bytes()[:3] in (b"GIF", b"\x89PN") for picture in pictures)
     if name not in ("animation", "pictures"):
         table = out.split("\n\n")[1].splitlines()
@@ -44,12 +56,6 @@ def test_mean_and_worst_over_the_seeds():
     )
     assert common.mean_and_worst(results, "v", 1) == "2.0 (0.0)"
     assert common.mean_and_worst(results, "v", 2, max) == "2.00 (4.00)"
-
-
-def test_a_training_that_is_interrupted_is_no_row_of_a_table(monkeypatch):
-    monkeypatch.setattr(common, "train", lambda *_, **network: (None, {"ended": "interrupted"}))
-    with pytest.raises(KeyboardInterrupt):
-        common.trained(None, None)
 
 
 # ---------------------------------------------------------------- ablation
@@ -66,12 +72,18 @@ class Mix(torch.nn.Module):
         return torch.einsum("ij,bjf->bif", self.matrix, tokens), None
 
 
-def test_locality_worked_out_by_hand():
-    model = AttentionClassifier(**load_config()["model"] | {"patch_length": 10})
+def test_shares_locality_and_tracing_worked_out_by_hand():
+    model = AttentionClassifier(**load_config()["model"])
     model.lstm = Mix([[1.0, 0, 0, 3], [0, 2, 2, -4], [1, 1, 1, 1], [0, 0, 0, -5]])
-    series = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
-    # Of 1 + 3 the first state has 1 near; of 2 + 2 + 4 the second 4; the third 3 of 4; the last all.
-    assert ablation.locality(model, series) == pytest.approx((1 / 4 + 4 / 8 + 3 / 4 + 1) / 4)
+    shares = ablation.token_shares(model, torch.randn(3, 4, 22))
+    by_hand = [[1 / 4, 0, 0, 3 / 4], [0, 1 / 4, 1 / 4, 1 / 2], [1 / 4] * 4, [0, 0, 0, 1]]
+    np.testing.assert_allclose(shares, [by_hand] * 3, atol=1e-6)
+    # Near the first state lies 1/4, near the second 1/2, near the third 3/4, near the last all.
+    assert ablation.locality(shares) == pytest.approx((1 / 4 + 1 / 2 + 3 / 4 + 1) / 4)
+    attention = np.array([[0.4, 0, 0, 0.6]] * 3, dtype=np.float32).repeat(10, axis=1) / 10
+    traced = ablation.trace(attention, shares)
+    expected = np.array([0.4 / 4, 0, 0, 0.4 * 3 / 4 + 0.6]).repeat(10) / 10
+    np.testing.assert_allclose(traced, [expected] * 3, atol=1e-6)
 
 
 def test_each_network_sees_as_far_as_its_row_says():
@@ -80,17 +92,72 @@ def test_each_network_sees_as_far_as_its_row_says():
     reach = {}
     for label, (build, *_) in ablation.NETWORKS.items():
         model = build(**load_config()["model"])
-        tokens = model.tokenize(torch.from_numpy(series)).requires_grad_()
-        (gradient,) = torch.autograd.grad((model.lstm(tokens)[0][:, 25] ** 3).sum(), tokens)
-        seen = gradient.abs().amax(dim=(0, 2)).nonzero().flatten() - 25
-        reach[label] = int(seen.abs().max())
+        seen = ablation.token_shares(model, model.tokenize(torch.from_numpy(series)))[0, 25].nonzero()
+        reach[label] = int((seen - 25).abs().max())
     assert reach["no context"] == 0
     assert reach["... at most 1 token away"] == 1
     assert reach["... at most 3 tokens away"] == 3
-    assert reach["Transformer"] == 25
+    assert reach["Transformer"] == reach["... of two layers"] == 25
+
+
+# ---------------------------------------------------------------- explanations
+
+
+class Sum(torch.nn.Module):
+    """A network whose logit is the weighted mean of w · token, plus a bias: every explanation is known."""
+
+    def __init__(self):
+        super().__init__()
+        self.classifier = torch.nn.Linear(3, 1)
+        self.lstm = lambda tokens: (tokens, None)
+
+    def pool(self, states):
+        weights = torch.tensor([0.5, 0.3, 0.2]).expand(len(states), 3)
+        return (weights.unsqueeze(2) * states).sum(dim=1), weights
+
+
+def test_explanations_of_a_linear_network_are_known():
+    torch.manual_seed(0)
+    model, tokens, normal = Sum(), torch.randn(2, 3, 3), torch.zeros(4, 3, 3)
+    weights, w = torch.tensor([0.5, 0.3, 0.2]), model.classifier.weight[0].detach()
+    parts = weights * (tokens @ w)  # (2, 3): what each token adds to the logit
+    results = {
+        name: method(model, tokens, normal).detach()
+        for name, (method, _) in explanations.EXPLANATIONS.items()
+    }
+    for name in ("attention", "attention, traced"):  # each state is its own token
+        torch.testing.assert_close(results[name], weights.expand(2, 3))
+    torch.testing.assert_close(results["evidence"], parts + weights * model.classifier.bias.detach())
+    total = explanations.logits_of(model, tokens).detach()
+    torch.testing.assert_close(results["evidence"].sum(dim=1), total)
+    torch.testing.assert_close(results["size of the gradient"], (weights * w.norm()).expand(2, 3))
+    for name in list(results)[4:]:  # from zeros, and the normal series are zeros too
+        torch.testing.assert_close(results[name], parts, msg=name)
 
 
 # ---------------------------------------------------------------- the others
+
+
+def test_a_recording_of_ones_own(tmp_path, monkeypatch, capsys):
+    steps = np.arange(4 * 500)
+    np.savetxt(tmp_path / "mine.csv", steps)
+    recording_read = recording.read_recording(tmp_path / "mine.csv", 500)
+    splits = recording.make_recording_splits(recording_read, recording.in_order(2000), load_config())
+    assert [len(split.labels) for split in splits] == [7000, 1000, 2000]
+    limits = [(split.series.min(), split.series.max()) for split in splits]
+    assert limits == [(0, 999), (1000, 1499), (1500, 1999)]
+    monkeypatch.setattr(sys, "argv", ["recording", "--quick", "--recording", str(tmp_path / "mine.csv")])
+    monkeypatch.chdir(tmp_path)
+    recording.main()
+    assert "its first half, tested on its last quarter" in capsys.readouterr().out
+    np.savetxt(tmp_path / "short.csv", steps[:-1])
+    with pytest.raises(
+        UserError, match="short.csv holds 1999 numbers; four windows of 500 are the least"
+    ):
+        recording.read_recording(tmp_path / "short.csv", 500)
+    (tmp_path / "words.csv").write_text("voltage\n1\n")
+    with pytest.raises(UserError, match="words.csv must hold one number per line"):
+        recording.read_recording(tmp_path / "words.csv", 500)
 
 
 def test_longest_runs_and_the_rule_that_rests_on_them():
@@ -99,7 +166,7 @@ def test_longest_runs_and_the_rule_that_rests_on_them():
 
     def split(lengths, labels):  # series of ten steps that begin with so many equal values
         rows = [[1.0] * n + list(range(2, 12 - n)) for n in lengths]
-        return Split(np.array(rows), np.array(labels), None)
+        return LabelledSeries(np.array(rows), np.array(labels), None)
 
     splits = Splits(split([1, 2, 5, 6], [0, 0, 1, 1]), None, split([4, 5, 9, 3], [1, 1, 0, 0]))
     assert baselines.rule(splits, None).tolist() == [1, 1, 1, 0]  # the threshold is 3.5
@@ -158,7 +225,7 @@ def test_changed_data_keep_their_flat_segments():
     mask[1, 20:50] = True
     waves = np.sin(np.linspace(0, 9, 100)) * np.ones((2, 1))
     waves[1, 20:50] = waves[1, 20]
-    test = Split(waves.astype(np.float32), np.array([0, 1]), mask)
+    test = LabelledSeries(waves.astype(np.float32), np.array([0, 1]), mask)
     changed = robustness.add_trend(test, np.random.default_rng(0))
     assert np.ptp(changed.series[1, 20:50]) == 0
     trend = changed.series[0] - test.series[0]
@@ -170,13 +237,9 @@ def test_changed_data_keep_their_flat_segments():
     assert len(added) and twice.flat_mask[1, added].all() and twice.flat_mask[1, 20:50].all()
 
 
-def test_no_step_of_the_recording_is_in_two_splits(monkeypatch):
-    steps = np.arange(12_000, dtype=np.float32).tobytes()
-    sample = lambda name: contextlib.nullcontext(io.BytesIO(steps))
-    monkeypatch.setattr(recording.matplotlib.cbook, "get_sample_data", sample)
-    for blocks in (recording.IN_TURN, recording.LATER):
-        splits = recording.make_recording_splits(blocks, load_config()["data"])
-        assert [len(split.labels) for split in splits] == [7000, 1000, 2000]
+def test_no_step_of_the_recording_is_in_two_splits():
+    for parts in (recording.IN_TURN, recording.LATER):
+        splits = recording.make_recording_splits(np.arange(12_000.0), parts, load_config())
         used = [set(np.unique(split.series).astype(int)) for split in splits]
         assert not (used[0] & used[1] or used[0] & used[2] or used[1] & used[2])
         assert np.array_equal(splits.test.flat_mask.any(axis=1), splits.test.labels == 1)
@@ -187,7 +250,7 @@ def test_no_step_of_the_recording_is_in_two_splits(monkeypatch):
 
 def test_rates_are_of_each_class():
     labels = np.array([0, 1] * 4)
-    split = Split(np.zeros((8, 10)), labels, np.outer(labels, np.arange(10) < 3).astype(bool))
+    split = LabelledSeries(np.zeros((8, 10)), labels, np.outer(labels, np.arange(10) < 3).astype(bool))
     probability = np.array([0.9, 0.1, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9])
     stub = SimpleNamespace(predict=lambda series: (probability, np.full((8, 10), 0.1)))
     results = recording.rates(stub, split)
@@ -196,11 +259,11 @@ def test_rates_are_of_each_class():
 
 def test_failures_are_sorted_into_their_groups(monkeypatch):
     mask = np.array([[False] * 4, [False] * 4, *[[True, True, False, False]] * 3])
-    test = Split(np.ones((5, 4)), np.array([0, 0, 1, 1, 1]), mask)
+    test = LabelledSeries(np.ones((5, 4)), np.array([0, 0, 1, 1, 1]), mask)
     attention = np.array([[0.25] * 4] * 3 + [[0.1, 0.1, 0.4, 0.4], [0.4, 0.4, 0.1, 0.1]])
     stub = SimpleNamespace(predict=lambda series: (np.array([0.1, 0.9, 0.2, 0.9, 0.9]), attention))
     monkeypatch.setattr(failures, "make_splits", lambda config: Splits(None, None, test))
-    monkeypatch.setattr(failures, "trained", lambda config, splits: (stub, None))
+    monkeypatch.setattr(failures, "train", lambda config, splits: (stub, None))
     assert failures.predict_test(QUICK, 0)[-1].tolist() == [-1, 0, 1, 2, 3]
     steps, height = failures.length_and_height(test._replace(series=np.array([[0.0, 0, 0, 4]] * 5) + 1))
     assert steps.tolist() == [0, 0, 2, 2, 2] and height[2:] == pytest.approx(1 / 5)

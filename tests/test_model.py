@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,8 @@ from torch import nn
 import constants
 from data import SineWaveTorchDataset, make_splits
 from data_utils import UserError, load_config
-from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
+from model import AttentionClassifier, Trainer, difference, load_checkpoint, save_checkpoint
+from train import train
 
 
 def make_model(seed=0, **changes):
@@ -84,13 +87,22 @@ def test_attention_is_a_distribution_over_time_steps(waves, patch_length):
 def test_amplitude_and_offset_make_no_difference(waves):
     model = make_model()
     expected, expected_attention = model.predict(waves)
-    precise = waves.astype(np.float64)
-    for changed in (1e-25 * precise, 1e30 * precise, precise + 1e8):
+    for changed in (1e-25 * waves, 1e39 * waves, 1e140 * waves, waves + 1e8):
         probability, attention = model.predict(changed)
         np.testing.assert_allclose(probability, expected, atol=1e-4)
         np.testing.assert_allclose(attention, expected_attention, atol=1e-4)
     raw, _ = make_model(standardize=False).predict(10 * waves)
     assert np.abs(raw - expected).max() > 0.01
+
+
+def test_a_large_offset_does_not_round_the_training(waves):
+    """1e8 has no digits left for the waves in single precision."""
+    labels, losses = np.arange(len(waves)) % 2, []
+    for offset in (0, 1e8):
+        dataset = SineWaveTorchDataset(waves + offset, labels)
+        history = Trainer(make_model(), **tiny_training()).fit(dataset, dataset)
+        losses.append(history["val_loss"])
+    np.testing.assert_allclose(losses[1], losses[0], atol=1e-3)
 
 
 def test_constant_series_gives_tokens_of_zeros():
@@ -112,40 +124,111 @@ def test_predict_is_the_same_for_any_type_and_batch_size(waves, monkeypatch):
     np.testing.assert_allclose(one[0], probability[5], atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 505), (2, 10), (2, 1, 500), (2, 500, 1)])
+def test_predict_refuses_series_that_are_not_whole_patches(shape):
+    with pytest.raises(
+        UserError, match=rf"series of the shape \({', '.join(map(str, shape))}\) are not"
+    ):
+        make_model().predict(np.ones(shape))
+
+
+def test_predict_names_the_series_that_gets_no_number(waves):
+    raw = np.repeat(waves[:1], 400, axis=0)
+    raw[300] *= 1e39  # beyond single precision, and not standardised
+    with pytest.raises(UserError, match="answer to series 300 is not a number"):
+        make_model(standardize=False).predict(raw)
+
+
+def test_a_spike_does_not_change_the_roughness_of_the_other_patches():
+    series = np.random.default_rng(0).normal(size=500)
+    spiky = series.copy()
+    spiky[255] = 100
+    roughness, spiky_roughness = (
+        make_model(difference_clip=None).tokenize(torch.tensor(s)[None])[0, :, 20:]
+        for s in (series, spiky)
+    )
+    others = np.delete(np.arange(50), [24, 25, 26])
+    np.testing.assert_allclose(spiky_roughness[others], roughness[others], rtol=0.15)
+    assert spiky_roughness[25, 0] > 10
+
+
+def test_roughness_of_a_mostly_constant_series_is_a_number_and_bounded():
+    series = torch.zeros(1, 500, dtype=torch.float64)
+    series[:, 300:310] = torch.arange(10.0)
+    roughness = make_model(difference_clip=None).tokenize(series)[0, :, 20:]
+    assert roughness.isfinite().all() and (roughness[:29] == 0).all()
+    # In units of a twentieth of the mean, 50 patches cannot add up to more than 20 * 50.
+    assert 1 < roughness.max() <= 1000
+
+
+def test_difference_is_centred_on_each_step():
+    series = torch.tensor([[1.0, 2, 4, 8, 16, 32]])
+    assert difference(series, 1).tolist() == [[1, 1, 2, 4, 8, 16]]
+    assert difference(series, 2).tolist() == [[3, 3, 6, 12, 24, 24]]
+    assert difference(series, 3).tolist() == [[7, 7, 7, 14, 28, 28]]
+
+
+class MaxPooling(AttentionClassifier):
+    def pool(self, states):
+        context, steps = states.max(dim=1)  # (B, 2H)
+        weights = torch.nn.functional.one_hot(steps, states.shape[1]).float().mean(dim=1)
+        return context, weights
+
+
+class TwoChannels(AttentionClassifier):
+    channels = 2
+
+    def tokenize(self, series):  # (B, T, 2)
+        tokenize = super().tokenize
+        return torch.cat([tokenize(channel) for channel in series.unbind(dim=2)], dim=2)
+
+
+@pytest.mark.parametrize("network", [MaxPooling, TwoChannels])
+def test_a_network_of_ones_own_trains_predicts_and_comes_back(tmp_path, network):
+    overrides = ["data.dataset_size=200", "data.num_points=100", "training.max_epochs=2"]
+    config, path = load_config(overrides=overrides), tmp_path / "mine" / "model.pt"
+    splits = make_splits(config["data"])
+    if network is TwoChannels:
+        two = lambda split: split._replace(series=np.stack([split.series, -split.series], axis=2))
+        splits = type(splits)(*map(two, splits))
+    model, history = train(config, splits, network=network)
+    assert len(history["val_loss"]) == 2
+    probability, attention = model.predict(splits.test.series)
+    assert probability.shape == (40,) and attention.shape == (40, 100)
+    np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+    save_checkpoint(path, model, config)
+    loaded, _ = load_checkpoint(path, network=network)
+    np.testing.assert_array_equal(loaded.predict(splits.test.series)[0], probability)
+    with pytest.raises(UserError, match=f"holds a {network.__name__}: pass network={network.__name__}"):
+        load_checkpoint(path)
+
+
 @pytest.mark.parametrize(
-    "series, said",
+    "change, said",
     [
-        ([[1, 2], [1, 2, 3]], "numbers of the shape .*inhomogeneous"),
-        (torch.ones(500, requires_grad=True), "numbers of the shape .*requires grad"),
-        (np.array(["a"] * 500), "numbers of the shape .*an array of <U1"),
-        (np.ones((2, 2, 500)), r"shape \(2, 2, 500\)"),
-        (np.ones((0, 500)), r"shape \(0, 500\)"),
-        (np.ones((2, 505)), "does not cut series of 505 points"),
-        (np.ones(10), "does not cut series of 10 points"),
-        ([[1.0] * 500] * 300 + [[np.nan] + [1.0] * 499], "series 300 holds NaN, infinity"),
-        ([np.inf] * 500, "series 0 holds NaN, infinity"),
-        ([1e39] * 500, "series 0 holds NaN, infinity or too large"),
+        (lambda part: part._replace(labels=part.labels + 1), "label 0 is 2|label . is 2, not 0 or 1"),
+        (lambda part: part._replace(series=part.series * [np.nan, *[1] * 99]), "series 0 holds NaN"),
+        (lambda part: part._replace(series=part.series[:0], labels=part.labels[:0]), r"\(0, 100\)"),
+        (lambda part: part._replace(series=part.series[:, :50]), "have 50 points: set data.num_points"),
     ],
 )
-def test_predict_refuses(series, said):
+def test_train_refuses_before_the_training(monkeypatch, change, said):
+    monkeypatch.setattr(Trainer, "fit", lambda *args: pytest.fail("the training began"))
+    config = load_config(overrides=["data.dataset_size=200", "data.num_points=100"])
+    splits = make_splits(config["data"])
+    both = ("train", "val") if "points" in said else ("val",)
     with pytest.raises(UserError, match=said):
-        make_model().predict(series)
+        train(config, splits._replace(**{name: change(getattr(splits, name)) for name in both}))
 
 
-def test_predict_and_fit_use_one_thread_and_give_the_others_back(waves):
+def test_one_thread_wherever_it_is_called_from(waves):
     model, seen = make_model(), []
     model.lstm.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
-    dataset = SineWaveTorchDataset(waves, np.ones(len(waves)))
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        model.predict(waves)
-        Trainer(model, **tiny_training(max_epochs=1)).fit(dataset, dataset)
-        with pytest.raises(UserError):
-            model.predict("nonsense")
-        assert set(seen) == {1} and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    other = threading.Thread(target=model.predict, args=(waves,))
+    other.start()
+    other.join()
+    model.predict(waves)
+    assert set(seen) == {1}
 
 
 def test_start_is_undecided_with_a_short_memory():
@@ -195,27 +278,27 @@ def test_trainer_stops_early_and_gives_back_the_best_weights():
     losses = [0.9, 0.5, 0.3, 0.4, 0.35, 0.6, 0.1]
     model, history = scripted_fit(losses, max_epochs=7, patience=3)
     assert history["val_loss"] == pytest.approx(losses[:6])  # three epochs without a better one
-    assert history["best_epoch"] == 3 and history["ended"] == "stopped early"
+    assert history["best_epoch"] == 3
     assert model.epochs.item() == pytest.approx(3)
 
 
-def test_interrupted_training_keeps_the_best_weights_so_far():
-    def press_ctrl_c(epoch, *results):
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    model, history = scripted_fit([0.3, 0.5, 0.1], on_epoch=press_ctrl_c)
-    assert history["ended"] == "interrupted" and history["best_epoch"] == 1
-    assert model.epochs.item() == pytest.approx(1)
-
-
-def test_ctrl_c_before_the_first_epoch_is_done_is_passed_on():
-    def press_ctrl_c():
+def test_ctrl_c_is_passed_on():
+    def press_ctrl_c(epoch, **results):
         raise KeyboardInterrupt
-        yield
 
     with pytest.raises(KeyboardInterrupt):
-        scripted_fit(press_ctrl_c())
+        scripted_fit([0.3, 0.5], on_epoch=press_ctrl_c)
+
+
+def test_a_loss_that_becomes_nan_ends_the_training_at_the_best_epoch():
+    seen = []
+    model, history = scripted_fit(
+        [0.5, 0.3, float("nan"), 0.1], lambda epoch, **r: seen.append(epoch), max_epochs=4
+    )
+    assert seen == [1, 2, 3] and history["best_epoch"] == 2 and len(history["val_loss"]) == 2
+    assert model.epochs.item() == pytest.approx(2)
+    with pytest.raises(UserError, match="not a number: try a lower learning rate"):
+        scripted_fit([float("nan")])
 
 
 class OneWeight(nn.Module):
@@ -224,7 +307,7 @@ class OneWeight(nn.Module):
         self.weight = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, series):
-        return self.weight * series.mean(dim=1), None
+        return self.weight * series.float().mean(dim=1), None
 
 
 def test_one_epoch_is_adam_on_each_batch():
@@ -282,22 +365,49 @@ class Malicious:
         return exec, ("import constants; constants.code_was_run = True",)
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "cut", "list", "code", "settings", "weights"])
-def test_load_checkpoint_refuses_all_but_its_own(tmp_path, kind):
+@pytest.mark.parametrize("kind", ["empty", "text", "cut", "list", "code", "folder"])
+def test_load_checkpoint_refuses_what_is_none(tmp_path, kind):
     config, path = load_config(), tmp_path / "model.pt"
     save_checkpoint(path, AttentionClassifier(**config["model"]), config)
     whole = path.read_bytes()
-    good = torch.load(path, weights_only=True)
     if kind in ("empty", "text", "cut"):
         path.write_bytes({"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}[kind])
+    elif kind == "folder":
+        path.unlink()
+        path.mkdir()
     else:
-        contents = {
-            "list": [1, 2],
-            "code": good | {"config": Malicious()},
-            "settings": good | {"config": {"data": {}}},
-            "weights": good | {"weights": {}},
-        }
-        torch.save(contents[kind], path)
-    with pytest.raises(UserError, match="model.pt is damaged, or no checkpoint of this version"):
+        good = torch.load(path, weights_only=True)
+        torch.save({"list": [1, 2], "code": good | {"config": Malicious()}}[kind], path)
+    with pytest.raises(UserError, match="model.pt cannot be read, or is no checkpoint of this program"):
         load_checkpoint(path)
     assert not hasattr(constants, "code_was_run")
+
+
+def test_an_older_checkpoint_names_what_it_lacks(tmp_path, monkeypatch):
+    config, path = load_config(), tmp_path / "model.pt"
+    save_checkpoint(path, AttentionClassifier(**config["model"]), config)
+    monkeypatch.setitem(constants.SETTINGS["model"], "new_setting", (int, 0, 1))
+    with pytest.raises(UserError, match="model.pt is of an older .*the config lacks model.new_setting"):
+        load_checkpoint(path)
+    monkeypatch.undo()
+    good = torch.load(path, weights_only=True)
+    del good["parameters"]["classifier.weight"]
+    torch.save(good, path)
+    with pytest.raises(UserError, match="model.pt is of an older (.|\n)*classifier.weight"):
+        load_checkpoint(path)
+
+
+def test_a_bug_in_the_network_keeps_its_traceback(tmp_path):
+    class Bug(AttentionClassifier):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.no_such_name  # noqa: B018
+
+    model = make_model()
+    type(model).__name__, path = "Bug", tmp_path / "model.pt"
+    try:
+        save_checkpoint(path, model, load_config())
+    finally:
+        AttentionClassifier.__name__ = "AttentionClassifier"
+    with pytest.raises(AttributeError, match="no_such_name"):
+        load_checkpoint(path, network=Bug)
