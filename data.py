@@ -59,23 +59,17 @@ def split_series(series, labels, flat_mask, data_config):
         flat_mask = np.asarray(flat_mask, dtype=bool)
         if flat_mask.shape != series.shape[:2]:
             raise UserError(f"flat_mask has the shape {flat_mask.shape}, the series {series.shape}")
-    val, test = data_config["val_fraction"], data_config["test_fraction"]
+    val_fraction, test_fraction = data_config["val_fraction"], data_config["test_fraction"]
     rarer = np.bincount(labels, minlength=2).min()
-    if rarer * min(val, test, 1 - val - test) < 2:
-        raise UserError(
-            f"{rarer} series of the rarer class are too few for val_fraction {val} and test_fraction "
-            f"{test}: one of the splits would have fewer than 2"
-        )
+    if rarer * min(val_fraction, test_fraction, 1 - val_fraction - test_fraction) < 2:
+        raise UserError(f"{rarer} series of a class are too few: each split must hold at least 2 of it")
 
     rows, seed = np.arange(len(labels)), data_config["seed"]
-    val_size, test_size = round(val * len(rows)), round(test * len(rows))
-    rest, test_rows = train_test_split(rows, test_size=test_size, stratify=labels, random_state=seed)
-    train_rows, val_rows = train_test_split(
-        rest, test_size=val_size, stratify=labels[rest], random_state=seed
-    )
-
+    val_size, test_size = round(val_fraction * len(rows)), round(test_fraction * len(rows))
+    rest, test = train_test_split(rows, test_size=test_size, stratify=labels, random_state=seed)
+    train, val = train_test_split(rest, test_size=val_size, stratify=labels[rest], random_state=seed)
     splits = []
-    for rows in (train_rows, val_rows, test_rows):
+    for rows in (train, val, test):
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
     return Splits(*splits)
@@ -85,7 +79,7 @@ class SineWaveTorchDataset(TensorDataset):
     """Series (N, T) and labels (N,) as tensors: item i is (series (T,) float64, label () float32)."""
 
     def __init__(self, series, labels):
-        series = check_series(series)  # in double precision: a large offset must not round the series
+        series = check_series(series)  # float64: float32 would lose a small wave on a large offset
         labels = check_labels(labels, len(series))
         super().__init__(torch.from_numpy(series), torch.from_numpy(labels).float())
 
@@ -110,9 +104,7 @@ def shade_flat(axis, flat_mask):
     """Shade the flat segment of one series (T,), if there is one; the legend then names it."""
     steps = np.flatnonzero(flat_mask)
     if len(steps):
-        axis.axvspan(
-            steps[0], steps[-1], color=FLAT_COLOR, alpha=0.3, lw=0, zorder=0, label="flat segment"
-        )
+        axis.axvspan(steps[0], steps[-1], color=FLAT_COLOR, alpha=0.3, zorder=0, label="flat segment")
 
 
 def main():

@@ -1,7 +1,6 @@
-"""Sine waves and flat segments; what series and labels may be; settings; what the scripts share."""
+"""Sine waves and flat segments; checks of what comes in; settings; what the scripts share."""
 
 import argparse
-import contextlib
 import json
 import os
 import sys
@@ -15,9 +14,6 @@ from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, SETTINGS
 
 class UserError(ValueError):
     """An error that the user can fix. A script shows it in one line; any other error is a bug."""
-
-
-# ---------------------------------------------------------------- signals
 
 
 def sine_wave(time, frequency, amplitude, phase=0.0):
@@ -49,9 +45,9 @@ def add_flat_segments(waves, labels, data_config, rng):
     the ranges [min, max] of the start and the length of a segment, as fractions of the series. Returns
     new series, float64 (N, T), and flat_mask, bool (N, T), True on the flat segments.
     """
-    series = check_series(waves)
+    series = check_series(waves)  # a copy
     count, num_points = series.shape[:2]
-    # Drawn for the normal waves too, so that no segment depends on the labels of other waves.
+    # Drawn for the normal waves too: another label leaves the segments of all other waves as they are.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
     lengths = lengths.clip(min=2)  # to hold a single step would change nothing
@@ -76,12 +72,8 @@ def generate_series(data_config, labels):
     time = np.linspace(0, 2 * np.pi, data_config["num_points"])
     waves = sine_wave(time, frequency, amplitude, phase)
     series, flat_mask = add_flat_segments(waves, labels, data_config, rng)
-    if data_config["noise"] > 0:
-        series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
+    series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
     return series.astype(np.float32), flat_mask
-
-
-# ---------------------------------------------------------------- the gate: series and labels
 
 
 def check_series(series):
@@ -93,10 +85,9 @@ def check_series(series):
     array = array[None] if array.ndim == 1 else array
     if array.ndim not in (2, 3) or array.size == 0:
         raise UserError(f"series must have the shape (N, T), got {array.shape}")
-    good = (np.abs(array) < 1e150).reshape(len(array), -1).all(axis=1)  # the squares must be finite
+    good = (np.abs(array) < 1e150).reshape(len(array), -1).all(axis=1)  # so that squares stay finite
     if not good.all():
-        row = np.argmin(good)
-        raise UserError(f"series {row} holds NaN, infinity, a masked value or one of more than 1e150")
+        raise UserError(f"series {np.argmin(good)} holds NaN, infinity, a masked value or one > 1e150")
     return array
 
 
@@ -108,7 +99,9 @@ def check_labels(labels, count):
     good = np.isin(array, (0, 1))
     if not good.all():
         row = np.argmin(good)
-        raise UserError(f"label {row} is {array[row]:g}, not 0 or 1; for classes 1 and 2, use y == 2")
+        raise UserError(
+            f"label {row} is {array[row]:g}, not 0 or 1; for classes 1 and 2, use labels == 2"
+        )
     return array.astype(np.int64)
 
 
@@ -116,21 +109,15 @@ def _numbers(values, name):
     """A new float64 array, with NaN for masked values."""
     try:
         array = np.ma.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # the last two: PyTorch's tensors
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length; tensors
         raise UserError(f"{name} must be an array of numbers: {error}") from error
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
         raise UserError(f"{name} must be numbers, got an array of {array.dtype}")
     return array.astype(np.float64).filled(np.nan)
 
 
-# ---------------------------------------------------------------- settings
-
-
 def load_config(path=CONFIG_FILE, overrides=()):
-    """Read a JSON config, a dict of the sections in SETTINGS, and apply the overrides.
-
-    OSError: the file cannot be read. UserError: it is not JSON, or a setting is not allowed.
-    """
+    """Read and check a JSON config, after overrides "section.key=value". UserError, OSError."""
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -156,20 +143,18 @@ def override_config(config, overrides):
 
 def check_config(config):
     """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
-    config = json.loads(json.dumps(config, default=lambda number: number.item()))  # NumPy's numbers
+    # NumPy's numbers become Python's on the way.
+    config = json.loads(json.dumps(config, default=lambda number: number.item()))
     if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
-        raise UserError(f"the config must be an object of the sections {', '.join(SETTINGS)}")
-    known = {f"{section}.{key}" for section, settings in SETTINGS.items() for key in settings}
-    given = {f"{section}.{key}" for section, settings in config.items() for key in settings}
-    for problem, names in (("lacks", known - given), ("does not know", given - known)):
+        raise UserError("the config must be an object of the sections data, model and training")
+    given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
+    for fault, names in (("lacks", SETTINGS.keys() - given), ("does not know", given.keys() - SETTINGS)):
         if names:
-            raise UserError(f"the config {problem} {', '.join(sorted(names))}")
-    for section, settings in SETTINGS.items():
-        for key, (kind, *limits) in settings.items():
-            value = config[section][key]
-            if not _is_allowed(value, kind, limits):
-                allowed = f"{kind.__name__} in {json.dumps(limits)}"
-                raise UserError(f"{section}.{key} must be {allowed}, got {json.dumps(value)}")
+            raise UserError(f"the config {fault} {', '.join(sorted(names))}")
+    for name, (kind, *limits) in SETTINGS.items():
+        if not _is_allowed(given[name], kind, limits):
+            allowed = f"{kind.__name__} in {json.dumps(limits)}"
+            raise UserError(f"{name} must be {allowed}, got {json.dumps(given[name])}")
     return config
 
 
@@ -182,9 +167,6 @@ def _is_allowed(value, kind, limits):
     return type(value) in (kind, type(None)) and value in limits
 
 
-# ---------------------------------------------------------------- scripts
-
-
 def make_parser(description, config=False, overrides=False):
     """A parser with `--artifacts`, and with `--config` and `--set` for the scripts that take them."""
     parser = argparse.ArgumentParser(description=description)
@@ -193,15 +175,14 @@ def make_parser(description, config=False, overrides=False):
     if config:
         add("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help="the settings")
     if overrides:
-        change = "change one setting; may be given several times"
-        add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help=change)
+        add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated")
     return parser
 
 
 def run_script(main):
-    """Run `main` and exit. An error that the user can fix is one line and code 2; Ctrl-C is code 130."""
+    """Run `main`. An error that the user can fix is one line and exit code 2; Ctrl-C is 130."""
     try:
-        sys.exit(main())
+        main()
     except KeyboardInterrupt:
         sys.exit(130)
     except (UserError, OSError, MemoryError) as error:
@@ -209,25 +190,22 @@ def run_script(main):
         sys.exit(2)
 
 
-@contextlib.contextmanager
-def whole_file(path):
-    """Give a temporary path to write to, then move the file into place: nobody sees half a file."""
+def write_file(path, write):
+    """Call write(temporary path), then move that file to `path`: nobody sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = Path(folder, path.name)
-        yield temporary
+        write(temporary)
         os.replace(temporary, path)
 
 
 def save_json(path, content):
-    with whole_file(path) as temporary:
-        text = json.dumps(content, indent=2, default=float)  # NumPy's numbers become floats
-        temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, default=float)  # NumPy's numbers become floats
+    write_file(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
 
 def save_plot(path, figure):
     suffixes = sorted(figure.canvas.get_supported_filetypes())
     if path.suffix.lower()[1:] not in suffixes:
-        raise UserError(f"the name of a picture must end in one of .{', .'.join(suffixes)}, got {path}")
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        raise UserError(f"a picture must be one of {', '.join(suffixes)}, got {path}")
+    write_file(path, lambda temporary: figure.savefig(temporary, dpi=150))

@@ -23,18 +23,11 @@ def classification_metrics(labels, probability):
 
 
 def attention_metrics(attention, flat_mask):
-    """Does the attention lie on the flat segment? Means over anomalous series.
+    """Does the attention (N, T) lie on the flat steps, where flat_mask, bool (N, T), is True?
 
-    Parameters
-    ----------
-    attention : array (N, T), each row sums to 1.
-    flat_mask : bool array (N, T), each row with flat and other steps.
-
-    Returns
-    -------
-    dict : `mass`, the attention on flat steps; `pointing`, whether the largest weight lies on a flat
-        step (Zhang et al. 2018; steps that share the largest weight count in proportion); `auc`, the
-        ROC AUC of the weights against the mask.
+    Means over the series: `mass`, the attention on flat steps; `pointing`, whether the largest weight
+    lies on one (Zhang et al. 2018; steps that share it count in proportion); `auc`, the ROC AUC of the
+    weights against the mask. Each series needs flat and other steps.
     """
     largest = attention == attention.max(axis=1, keepdims=True)
     return {
@@ -57,7 +50,7 @@ def step_auc(weights, flat):
 
 
 def evaluate(test, probability, attention):
-    """All metrics of the predictions for a split, and what a uniform attention would score there."""
+    """All metrics of the predictions for a split, and those of a uniform attention."""
     anomalous = test.labels == ANOMALOUS
     flat_mask = test.flat_mask[anomalous]
     uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])
@@ -86,8 +79,7 @@ def main():
         raise UserError("--set can only change settings of the data here: the model is trained already")
     data_config = override_config(config, args.set)["data"]
     is_own = data_config == config["data"]
-    # The seed decides which series are for the test: with the same seed and, say, another
-    # test_fraction, some of them would be series of the training.
+    # With the same seed and, say, another test_fraction, series of the training would be tested.
     if not is_own and data_config["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
     test = make_splits(data_config).test

@@ -13,19 +13,16 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from data_utils import UserError, check_config, check_series, whole_file
+from data_utils import UserError, check_config, check_series, write_file
 
-torch.set_num_threads(1)  # more would wait for each other at every time step of the LSTM
+torch.set_num_threads(1)  # the steps of an LSTM are too small to share out
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-SMALLEST_UNIT = 1e-37  # what is 0 throughout is divided by this, not by 0
-
-
-# ---------------------------------------------------------------- model
+SMALLEST_UNIT = 1e-37  # to divide by, in place of 0
 
 
 class AttentionClassifier(nn.Module):
-    """Tells anomalous series from normal ones, and where it looked.
+    """Classifies series as normal or anomalous, and tells where it looked.
 
     Additive attention (Bahdanau et al. 2015), pooling with one learned query (Yang et al. 2016), over the
     hidden states of a bidirectional LSTM (Hochreiter & Schmidhuber 1997), on patches (Nie et al. 2023).
@@ -40,9 +37,9 @@ class AttentionClassifier(nn.Module):
         standardize,  # whether each series is brought to mean 0 and standard deviation 1
         difference_channel,  # whether a token also holds its differences: see `tokenize`
         roughness,  # whether a token also holds its roughness: see `tokenize`
-        difference_clip,  # where both are clipped, or None; unclipped, a jump would be the loudest event
+        difference_clip,  # where both are clipped, or None; unclipped, a jump would outweigh all else
         hidden_size,  # hidden units of the LSTM, per direction
-        forget_bias,  # far below 0, the LSTM forgets quickly at first, so that its states are local
+        forget_bias,  # added to that of the LSTM; far below 0, it forgets quickly at first: local states
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
         zero_init_classifier,  # whether training starts from probabilities of 0.5, not from random ones
@@ -59,7 +56,9 @@ class AttentionClassifier(nn.Module):
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
         with torch.no_grad():
             for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
-                _, forget_gate, _, _ = bias.chunk(4)  # PyTorch's order: input, forget, cell, output
+                _, forget_gate, _, _ = bias.chunk(
+                    4
+                )  # views, in PyTorch's order: input, forget, cell, output
                 forget_gate += forget_bias
         self.score = nn.Sequential(
             nn.Linear(2 * hidden_size, attention_size),
@@ -89,19 +88,20 @@ class AttentionClassifier(nn.Module):
                 f"series of the shape {tuple(series.shape)} are not two or more whole patches of "
                 f"{self.patch_length} steps: change model.patch_length, or crop the series"
             )
-        patches, limit = (-1, self.patch_length), self.difference_clip or math.inf
+        patches = (-1, self.patch_length)
+        limit = self.difference_clip or math.inf
         series = z_score(series) if self.standardize else series.float()
         features = [series.unflatten(1, patches)]  # (B, P, patch_length)
         if self.difference_channel:
-            # A lag of a whole patch makes the wave's movement larger beside the noise.
+            # Over a whole patch, a wave changes more, beside the noise, than over one step.
             change = difference(series, self.patch_length)  # (B, T)
             unit = change.abs().mean(dim=1, keepdim=True).clamp_min(SMALLEST_UNIT)
             features.append((change / unit).clamp(-limit, limit).unflatten(1, patches))
         if self.roughness:
-            # Over one step, a flat patch is told from a slow wave; over a whole patch, from noise.
+            # One step tells a flat patch from a slow wave, a whole patch tells it from noise.
             for lag in (1, self.patch_length):
                 size = difference(series, lag).abs().unflatten(1, patches).mean(dim=2, keepdim=True)
-                # A spike does not move the median. It is 0 where more than half is constant: hence the mean.
+                # The median ignores spikes; where most of the series is constant, it is 0.
                 mean, median = size.mean(dim=1, keepdim=True), size.median(dim=1, keepdim=True).values
                 unit = median.maximum(mean / 20).clamp_min(SMALLEST_UNIT)  # (B, 1, 1)
                 features.append((size / unit).clamp_max(limit))  # (B, P, 1)
@@ -128,9 +128,8 @@ class AttentionClassifier(nn.Module):
         outputs = [self(batch) for batch in batches]
         probability = torch.cat([logits for logits, _ in outputs]).sigmoid().numpy()
         attention = torch.cat([attention for _, attention in outputs]).numpy()
-        if not np.isfinite(probability).all():
-            row = np.argmin(np.isfinite(probability))
-            raise UserError(f"the network's answer to series {row} is not a number")
+        if np.isnan(probability).any():
+            raise UserError(f"the answer to series {np.isnan(probability).argmax()} is not a number")
         return probability, attention
 
 
@@ -142,7 +141,7 @@ def z_score(series):
 
 
 def difference(series, lag):
-    """The change over `lag` steps around each step of series (B, T), which is copied to the ends.
+    """The change over `lag` steps around each step of series (B, T); the ends repeat their neighbours.
 
     With lag 1 it is x[t] - x[t - 1] at step t, with lag 2 it is x[t + 1] - x[t - 1].
     """
@@ -151,12 +150,9 @@ def difference(series, lag):
     return series[:, first + lag] - series[:, first]
 
 
-# ---------------------------------------------------------------- training
-
-
 @dataclass
 class Trainer:
-    """Adam on binary cross-entropy with early stopping; knows nothing of the model but its forward."""
+    """Adam on binary cross-entropy with early stopping, for any model with this forward."""
 
     model: nn.Module  # forward(series) -> (logits, attention)
     seed: int  # for the order of the training series
@@ -169,9 +165,9 @@ class Trainer:
     def fit(self, train_set, val_set, on_epoch=None):
         """Train, then give the model back its parameters of the lowest validation loss.
 
-        Both sets are datasets of (series (T,), label ()). After each epoch, counted from 1, it calls
-        on_epoch(epoch, train_loss, val_loss, val_accuracy, seconds). Returns a dict with a list for each
-        of the last four, `best_epoch` and `total_seconds`. UserError: no validation loss was a number.
+        Both sets are datasets of (series (T,), label ()). Calls on_epoch(epoch, train_loss, val_loss,
+        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with a list of each of the
+        last four, `best_epoch` and `total_seconds`. UserError: no validation loss was a number.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
@@ -186,17 +182,19 @@ class Trainer:
         best_loss, best_epoch, best_parameters = math.inf, 0, None
         for epoch in range(1, self.max_epochs + 1):
             started = time.perf_counter()
-            results = {"train_loss": self._train_epoch(loader, optimizer, scheduler)}
-            results["val_loss"], results["val_accuracy"] = self._validate(val_loader)
-            results["seconds"] = time.perf_counter() - started
+            train_loss = self._train_epoch(loader, optimizer, scheduler)
+            val_loss, val_accuracy = self._validate(val_loader)
+            seconds = time.perf_counter() - started
             if on_epoch:
-                on_epoch(epoch, **results)
-            if math.isnan(results["val_loss"]):
+                on_epoch(epoch, train_loss, val_loss, val_accuracy, seconds)
+            if math.isnan(val_loss):
                 break  # the parameters are NaN too, and will stay so
-            for name, value in results.items():
-                history[name].append(value)
-            if results["val_loss"] < best_loss:
-                best_loss, best_epoch = results["val_loss"], epoch
+            history["train_loss"].append(train_loss)
+            history["val_loss"].append(val_loss)
+            history["val_accuracy"].append(val_accuracy)
+            history["seconds"].append(seconds)
+            if val_loss < best_loss:
+                best_loss, best_epoch = val_loss, epoch
                 best_parameters = copy.deepcopy(self.model.state_dict())
             if epoch - best_epoch >= self.patience:
                 break
@@ -227,34 +225,31 @@ class Trainer:
         logits = torch.cat([self.model(series)[0] for series, _ in loader])
         labels = torch.cat([labels for _, labels in loader])
         loss = F.binary_cross_entropy_with_logits(logits, labels)
-        return loss.item(), ((logits > 0) == (labels > 0.5)).double().mean().item()
-
-
-# ---------------------------------------------------------------- checkpoint
+        accuracy = (
+            ((logits > 0) == (labels == 1)).double().mean()
+        )  # a logit of 0 is a probability of 0.5
+        return loss.item(), accuracy.item()
 
 
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config."""
     content = {"config": check_config(config), "network": type(model).__name__}
-    with whole_file(Path(path)) as temporary:
-        torch.save(content | {"parameters": model.state_dict()}, temporary)
+    content["parameters"] = model.state_dict()
+    write_file(Path(path), lambda temporary: torch.save(content, temporary))
 
 
 def load_checkpoint(path, network=AttentionClassifier):
-    """Return (model, config). UserError: no checkpoint of this `network` as it is now."""
-    if not Path(path).exists():
-        raise UserError(f"no checkpoint {path}: run train.py first")
+    """Return (model, config). UserError: missing, broken, of another class, or of an older version."""
     try:
         # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
         checkpoint = torch.load(path, weights_only=True)
-        config, name, parameters = (checkpoint[key] for key in ("config", "network", "parameters"))
+        name, config, parameters = checkpoint["network"], checkpoint["config"], checkpoint["parameters"]
     except Exception as error:  # a broken file can raise anything
-        raise UserError(f"{path} cannot be read, or is no checkpoint of this program") from error
+        raise UserError(f"{path} is missing, or no checkpoint: run train.py first") from error
     if name != network.__name__:
         raise UserError(f"{path} holds a {name}: pass network={name} to load_checkpoint")
     try:
-        config = check_config(config)
-        model = network(**config["model"])
+        model = network(**check_config(config)["model"])
         model.load_state_dict(parameters)
     except (UserError, RuntimeError) as error:  # a RuntimeError is PyTorch's, of the parameters
         raise UserError(f"{path} is of an older version of the program, train again: {error}") from error

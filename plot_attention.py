@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 
-from constants import ANOMALOUS, ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS, NORMAL
+from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
 from data import make_splits, shade_flat
 from data_utils import UserError, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
@@ -21,12 +21,8 @@ MOST_COLUMNS = 3  # of a picture
 def plot_attention(indices, series, probability, attention, labels=None, flat_mask=None):
     """A figure with a column for each series: the signal coloured by attention, the attention below.
 
-    Parameters
-    ----------
-    indices : of the series, for the titles
-    series, attention : arrays (N, T)
-    probability : array (N,), of being anomalous
-    labels, flat_mask : arrays (N,) and (N, T), where the truth is known
+    Series and attention (N, T); probability of being anomalous (N,); indices (N,), for the titles; where
+    the truth is known, labels (N,) and flat_mask (N, T).
     """
     count, num_points = series.shape
     options = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
@@ -41,17 +37,15 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
         upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
-        upper.set_title(
-            f"series {indices[column]}{truth}\nprobability of anomalous {probability[column]:.3f}"
-        )
+        upper.set_title(f"series {indices[column]}{truth}\np(anomalous) = {probability[column]:.3f}")
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
         lower.set(xlabel="time step", ylim=(0, 1.05 * most))
         if flat_mask is not None:
             shade_flat(upper, flat_mask[column])
             shade_flat(lower, flat_mask[column])
-    key = figure.colorbar(line, ax=axes[0], ticks=(0, 1), label="attention", pad=0.01)
-    key.ax.set_yticklabels(("none", "most"))
+    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 1), label="attention", pad=0.01)
+    bar.ax.set_yticklabels(("none", "most"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
     legends = (axis.get_legend_handles_labels() for axis in axes[1])
@@ -73,7 +67,7 @@ def read_series(path, num_points):
         held = f"{len(series)} series of {series.shape[1]} values"
         raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
     if len(series) > 1 and (np.diff(series[0]) == 1).all():
-        raise UserError(f"{path}: the first row counts, as a header does; {wanted}")
+        raise UserError(f"{path}: the first row is 0, 1, 2 and so on, like a header; {wanted}")
     return series
 
 
@@ -91,9 +85,7 @@ def main():
         chosen = np.arange(len(series))
     else:
         series, labels, flat_mask = make_splits(config["data"]).test
-        first_normal = labels.tolist().index(NORMAL)
-        first_anomalous = labels.tolist().index(ANOMALOUS)
-        chosen = np.array([first_normal, first_anomalous])
+        _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
     if args.index is not None:
         if not 0 <= args.index < len(series):
             raise UserError(f"--index must lie in 0 .. {len(series) - 1}, got {args.index}")
@@ -101,18 +93,15 @@ def main():
 
     probability, attention = model.predict(series[chosen])
     for index, value, weights in zip(chosen, probability, attention):
-        verdict = (
-            f"series {index}: {LABEL_NAMES[int(value > 0.5)]}, probability of anomalous {value:.3f}"
-        )
+        verdict = f"series {index}: {LABEL_NAMES[int(value > 0.5)]}, p(anomalous) = {value:.3f}"
         if value > 0.5:
-            first, last = np.searchsorted(weights.cumsum(), (0.25, 0.75))
+            first, last = np.searchsorted(weights.cumsum(), (0.25, 0.75))  # quartiles of the attention
             verdict += f"; the middle half of the attention lies on the steps {first} to {last}"
         print(verdict)
 
     shown = chosen[:MOST_COLUMNS]
     truth = () if labels is None else (labels[shown], flat_mask[shown])
-    drawn = slice(MOST_COLUMNS)
-    figure = plot_attention(shown, series[shown], probability[drawn], attention[drawn], *truth)
+    figure = plot_attention(shown, series[shown], probability, attention, *truth)
     picture = args.output or args.artifacts / ATTENTION_PLOT_NAME
     save_plot(picture, figure)
     print(f"{picture} shows series {', '.join(map(str, shown))}")

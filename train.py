@@ -1,6 +1,6 @@
 """Train the attention classifier and save the run: python train.py"""
 
-import os
+import tempfile
 
 import torch
 from matplotlib.figure import Figure
@@ -23,11 +23,11 @@ from model import AttentionClassifier, Trainer, save_checkpoint
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
     """A trained network and its history; `network` may be a class of your own."""
     config = check_config(config)
-    train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
-    val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
     num_points = splits.train.series.shape[1]
     if num_points != config["data"]["num_points"]:
         raise UserError(f"the series have {num_points} points: set data.num_points to that")
+    train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
+    val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
     return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
@@ -55,7 +55,7 @@ def plot_history(history):
 
 
 def save_run(folder, model, config, history):
-    """Replace the run in `folder`. At every moment, each file in it speaks of the model that is there."""
+    """Replace the run in `folder`. At no moment is there a file of another model than the saved one."""
     for name in DERIVED_NAMES:
         (folder / name).unlink(missing_ok=True)
     save_checkpoint(folder / CHECKPOINT_NAME, model, config)
@@ -68,8 +68,7 @@ def main():
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
     folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"the folder {folder} cannot be written")
+    tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
 
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)

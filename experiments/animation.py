@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from constants import ANOMALOUS, LABEL_NAMES, LINE_COLORS, NORMAL
 from data import make_splits, shade_flat
-from data_utils import run_script, whole_file
+from data_utils import run_script, write_file
 from experiments.common import parse_args, settings
 from model import AttentionClassifier
 from train import train
@@ -61,12 +61,12 @@ def main():
     train(
         config,
         splits,
-        lambda *_, **__: snapshots.append(model.predict(series)),
+        lambda *_: snapshots.append(model.predict(series)),
         network=lambda **_: model,
     )
     animation = animate(series, labels, flat_mask, snapshots[FIRST - 1 : LAST] or snapshots)
-    with whole_file(args.output) as path:
-        animation.save(path, writer=PillowWriter(fps=FRAMES_PER_SECOND), dpi=80)
+    writer = PillowWriter(fps=FRAMES_PER_SECOND)
+    write_file(args.output, lambda path: animation.save(path, writer=writer, dpi=80))
     print(f"the picture is {args.output}")
 
 

@@ -135,7 +135,7 @@ def test_predict_refuses_series_that_are_not_whole_patches(shape):
 def test_predict_names_the_series_that_gets_no_number(waves):
     raw = np.repeat(waves[:1], 400, axis=0)
     raw[300] *= 1e39  # beyond single precision, and not standardised
-    with pytest.raises(UserError, match="answer to series 300 is not a number"):
+    with pytest.raises(UserError, match="the answer to series 300 is not a number"):
         make_model(standardize=False).predict(raw)
 
 
@@ -283,7 +283,7 @@ def test_trainer_stops_early_and_gives_back_the_best_weights():
 
 
 def test_ctrl_c_is_passed_on():
-    def press_ctrl_c(epoch, **results):
+    def press_ctrl_c(epoch, *results):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -293,7 +293,7 @@ def test_ctrl_c_is_passed_on():
 def test_a_loss_that_becomes_nan_ends_the_training_at_the_best_epoch():
     seen = []
     model, history = scripted_fit(
-        [0.5, 0.3, float("nan"), 0.1], lambda epoch, **r: seen.append(epoch), max_epochs=4
+        [0.5, 0.3, float("nan"), 0.1], lambda epoch, *_: seen.append(epoch), max_epochs=4
     )
     assert seen == [1, 2, 3] and history["best_epoch"] == 2 and len(history["val_loss"]) == 2
     assert model.epochs.item() == pytest.approx(2)
@@ -378,7 +378,7 @@ def test_load_checkpoint_refuses_what_is_none(tmp_path, kind):
     else:
         good = torch.load(path, weights_only=True)
         torch.save({"list": [1, 2], "code": good | {"config": Malicious()}}[kind], path)
-    with pytest.raises(UserError, match="model.pt cannot be read, or is no checkpoint of this program"):
+    with pytest.raises(UserError, match="model.pt is missing, or no checkpoint: run train.py first"):
         load_checkpoint(path)
     assert not hasattr(constants, "code_was_run")
 
@@ -386,7 +386,7 @@ def test_load_checkpoint_refuses_what_is_none(tmp_path, kind):
 def test_an_older_checkpoint_names_what_it_lacks(tmp_path, monkeypatch):
     config, path = load_config(), tmp_path / "model.pt"
     save_checkpoint(path, AttentionClassifier(**config["model"]), config)
-    monkeypatch.setitem(constants.SETTINGS["model"], "new_setting", (int, 0, 1))
+    monkeypatch.setitem(constants.SETTINGS, "model.new_setting", (int, 0, 1))
     with pytest.raises(UserError, match="model.pt is of an older .*the config lacks model.new_setting"):
         load_checkpoint(path)
     monkeypatch.undo()

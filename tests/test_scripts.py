@@ -167,7 +167,7 @@ def test_plot_and_print_series_of_a_file(artifacts, tmp_path, monkeypatch, capsy
         verdict = "anomalous" if value > 0.5 else "normal"
         half = np.searchsorted(attention[index].cumsum(), (0.25, 0.75))
         place = "; the middle half of the attention lies on the steps {} to {}".format(*half)
-        line = f"series {index}: {verdict}, probability of anomalous {value:.3f}"
+        line = f"series {index}: {verdict}, p(anomalous) = {value:.3f}"
         assert line + (place if value > 0.5 else "") in out.splitlines()
     assert len(figures[0].axes) == 7 and not figures[0].axes[0].patches  # three drawn, no truth to shade
     run(monkeypatch, plot_attention, *mine, "--index", 4)
@@ -197,7 +197,7 @@ TIMES = ",".join(f"{time:.3f}" for time in np.linspace(0, 6.283, 50))
         ("0\n" * 51, "1 series of 51 values"),
         (f"{ROW}\n{ROW}\n".replace(",", ";"), "could not convert string.*separated by commas"),
         ("time\n" + ROW, "could not convert string 'time'"),
-        (f"{COUNT}\n{ROW}\n", "first row counts, as a header does"),
+        (f"{COUNT}\n{ROW}\n", "first row is 0, 1, 2 and so on"),
         ("nan" + ROW[3:], "mine.csv: series 0 holds NaN"),
         (ROW.encode("utf-16"), "mine.csv"),
         (None, "No such file.*mine.csv"),
@@ -234,12 +234,20 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--set", "data.noise=-1"), r"data.noise must be float in \[0, 100\], got -1"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
         (data, ("--artifacts", "mine.txt/folder"), "mine.txt"),
-        (evaluate, ("--artifacts", "nowhere"), "no checkpoint nowhere/model.pt: run train.py first"),
-        (evaluate, ("--artifacts", "foreign"), "foreign/model.pt cannot be read"),
+        (
+            evaluate,
+            ("--artifacts", "nowhere"),
+            "nowhere/model.pt is missing, or no checkpoint: run train.py first",
+        ),
+        (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is missing, or no"),
         (evaluate, ("--set", "data.noise=0.1"), "other data need another seed, as in --set data.seed=1"),
         (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
         (plot_attention, ("--index", "20"), "--index must lie in 0 .. 19, got 20"),
-        (plot_attention, ("--output", "picture.txt"), "a picture must end in one of .*.png"),
+        (
+            plot_attention,
+            ("--output", "picture.txt"),
+            "a picture must be one of .*png.*, got picture.txt",
+        ),
         (plot_attention, ("--output", "mine.txt/p.png"), "mine.txt"),
     ],
 )
@@ -293,7 +301,7 @@ def test_a_training_without_a_finite_loss_changes_nothing(artifacts, monkeypatch
 
 def test_after_a_new_setting_the_same_folder_is_trained_again(artifacts, tmp_path, monkeypatch, capsys):
     config = load_config()
-    monkeypatch.setitem(SETTINGS["data"], "new_setting", (int, 0, 1))
+    monkeypatch.setitem(SETTINGS, "data.new_setting", (int, 0, 1))
     lacks = "of an older version .*the config lacks data.new_setting"
     assert_one_line(lambda: run(monkeypatch, evaluate, "--artifacts", artifacts), lacks, capsys)
     config["data"]["new_setting"] = 1
