@@ -56,9 +56,9 @@ def split_series(series, labels, flat_mask, data_config):
     series = check_series(series)
     labels = check_labels(labels, len(series))
     if flat_mask is not None:
-        flat_mask = np.asarray(flat_mask, dtype=bool)
-        if flat_mask.shape != series.shape[:2]:
-            raise UserError(f"flat_mask has the shape {flat_mask.shape}, the series {series.shape}")
+        flat_mask = np.asarray(flat_mask)
+        if flat_mask.dtype != bool or flat_mask.shape != series.shape[:2]:
+            raise UserError(f"flat_mask must be bool of the shape {series.shape[:2]}")
     val_fraction, test_fraction = data_config["val_fraction"], data_config["test_fraction"]
     rarer = np.bincount(labels, minlength=2).min()
     if rarer * min(val_fraction, test_fraction, 1 - val_fraction - test_fraction) < 2:

@@ -47,6 +47,8 @@ def add_flat_segments(waves, labels, data_config, rng):
     """
     series = check_series(waves)  # a copy
     count, num_points = series.shape[:2]
+    if num_points < 20:
+        raise UserError(f"series of {num_points} steps are too short for flat segments: at least 20")
     # Drawn for the normal waves too: another label leaves the segments of all other waves as they are.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
@@ -119,7 +121,7 @@ def _numbers(values, name):
 def load_config(path=CONFIG_FILE, overrides=()):
     """Read and check a JSON config, after overrides "section.key=value". UserError, OSError."""
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"the config {path} is not JSON: {error}") from error
     return override_config(config, overrides)
@@ -143,8 +145,8 @@ def override_config(config, overrides):
 
 def check_config(config):
     """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
-    # NumPy's numbers become Python's on the way.
-    config = json.loads(json.dumps(config, default=lambda number: number.item()))
+    # NumPy's numbers and arrays become Python's on the way.
+    config = json.loads(json.dumps(config, default=lambda value: value.tolist()))
     if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
         raise UserError("the config must be an object of the sections data, model and training")
     given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}

@@ -5,7 +5,7 @@ from sklearn import metrics as sk
 
 from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
 from data import make_splits
-from data_utils import UserError, make_parser, override_config, run_script, save_json
+from data_utils import UserError, check_labels, make_parser, override_config, run_script, save_json
 from model import load_checkpoint
 
 
@@ -50,12 +50,17 @@ def step_auc(weights, flat):
 
 
 def evaluate(test, probability, attention):
-    """All metrics of the predictions for a split, and those of a uniform attention."""
-    anomalous = test.labels == ANOMALOUS
-    flat_mask = test.flat_mask[anomalous]
+    """All metrics of the predictions for a split; where flat_mask is known, those of the attention too,
+    beside those of a uniform attention.
+    """
+    labels = check_labels(test.labels, len(probability))
+    metrics = classification_metrics(labels, probability)
+    if test.flat_mask is None:
+        return metrics
+    flat_mask = np.asarray(test.flat_mask, dtype=bool)[labels == ANOMALOUS]
     uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])
-    return classification_metrics(test.labels, probability) | {
-        "attention": attention_metrics(attention[anomalous], flat_mask),
+    return metrics | {
+        "attention": attention_metrics(attention[labels == ANOMALOUS], flat_mask),
         "uniform_attention": attention_metrics(uniform, flat_mask),
     }
 

@@ -18,7 +18,7 @@ from data_utils import UserError, check_config, check_series, write_file
 torch.set_num_threads(1)  # the steps of an LSTM are too small to share out
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-SMALLEST_UNIT = 1e-37  # to divide by, in place of 0
+SMALLEST_UNIT = 1e-37  # to divide by, in place of 0, in single precision
 
 
 class AttentionClassifier(nn.Module):
@@ -88,6 +88,8 @@ class AttentionClassifier(nn.Module):
                 f"series of the shape {tuple(series.shape)} are not two or more whole patches of "
                 f"{self.patch_length} steps: change model.patch_length, or crop the series"
             )
+        if not self.standardize and series.abs().max() > 1e30:
+            raise UserError("values beyond 1e30 need model.standardize")  # the network is of float32
         patches = (-1, self.patch_length)
         limit = self.difference_clip or math.inf
         series = z_score(series) if self.standardize else series.float()
@@ -137,7 +139,7 @@ def z_score(series):
     """Bring each series (B, T) to mean 0 and standard deviation 1; a constant one becomes 0."""
     shifted = series.double() - series[:, :1].double()  # a constant becomes exactly 0
     centered = shifted - shifted.mean(dim=1, keepdim=True)
-    return (centered / centered.std(dim=1, keepdim=True).clamp_min(SMALLEST_UNIT)).float()
+    return (centered / centered.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
 
 
 def difference(series, lag):

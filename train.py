@@ -1,5 +1,6 @@
 """Train the attention classifier and save the run: python train.py"""
 
+import signal
 import tempfile
 
 import torch
@@ -23,11 +24,11 @@ from model import AttentionClassifier, Trainer, save_checkpoint
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
     """A trained network and its history; `network` may be a class of your own."""
     config = check_config(config)
-    num_points = splits.train.series.shape[1]
-    if num_points != config["data"]["num_points"]:
-        raise UserError(f"the series have {num_points} points: set data.num_points to that")
     train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
     val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
+    num_points = train_set.tensors[0].shape[1]
+    if num_points != config["data"]["num_points"]:
+        raise UserError(f"the series have {num_points} points: set data.num_points to that")
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
     return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
@@ -73,6 +74,7 @@ def main():
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)
     model, history = train(config, splits, print_epoch)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C must not leave half a run
     save_run(folder, model, config, history)
 
     seconds, best = history["total_seconds"], history["best_epoch"]

@@ -15,6 +15,7 @@ TINY = (
 
 
 def run(monkeypatch, script, *arguments):
+    monkeypatch.setattr("signal.signal", lambda *args: None)  # Ctrl-C must still end the tests
     monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
     return script.main()
 

@@ -51,8 +51,10 @@ def test_a_flat_mask_goes_with_its_series_and_must_fit(data_config):
     series = np.arange(100)[:, None] * np.ones(5)
     for split in split_series(series, np.arange(100) % 2, (series > 50).tolist(), data_config):
         np.testing.assert_array_equal(split.flat_mask, split.series > 50)
-    with pytest.raises(UserError, match=r"flat_mask has the shape \(99, 5\)"):
+    with pytest.raises(UserError, match=r"flat_mask must be bool of the shape \(100, 5\)"):
         split_series(series, np.arange(100) % 2, series[1:] > 50, data_config)
+    with pytest.raises(UserError, match="flat_mask must be bool"):
+        split_series(series, np.arange(100) % 2, (series > 50).astype(int), data_config)
 
 
 def test_dataset_keeps_what_single_precision_would_round():

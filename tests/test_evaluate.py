@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from evaluate import attention_metrics, classification_metrics, step_auc
+from data import LabelledSeries
+from data_utils import UserError
+from evaluate import attention_metrics, classification_metrics, evaluate, step_auc
 
 
 def test_classification_metrics_worked_out_by_hand():
@@ -54,3 +56,13 @@ def test_step_auc_is_scikit_learns_with_and_without_ties():
     for levels in (2, 5, 10_000):
         weights, flat = rng.integers(levels, size=60) / levels, rng.random(60) < 0.3
         assert step_auc(weights, flat) == pytest.approx(roc_auc_score(flat, weights))
+
+
+def test_evaluate_takes_masks_of_numbers_no_mask_and_no_other_labels():
+    probability, attention = np.array([0.2, 0.9]), np.array([[0.5, 0.5, 0], [0.1, 0.6, 0.3]])
+    mask = np.array([[0, 0, 0], [0, 1, 0]])
+    test = LabelledSeries(None, [0, 1], mask)
+    assert evaluate(test, probability, attention)["attention"] == {"mass": 0.6, "pointing": 1, "auc": 1}
+    assert "attention" not in evaluate(test._replace(flat_mask=None), probability, attention)
+    with pytest.raises(UserError, match="label 0 is 2"):
+        evaluate(test._replace(labels=[2, 1]), probability, attention)
