@@ -85,12 +85,12 @@ NETWORKS = {
     "initial parameters of PyTorch": (AttentionClassifier, "model.forget_bias=0", ZERO_INIT_OFF),
     "... two LSTM layers": (partial(replace_lstm, two_lstm_layers),),
     "not clipped": (AttentionClassifier, "model.difference_clip=null"),
+    "no roughness": (AttentionClassifier, "model.roughness=false"),
 }
 VARIANTS = {
     "forget bias 0": ("model.forget_bias=0",),
     "classifier not zero": (ZERO_INIT_OFF,),
     "no differences": ("model.difference_channel=false",),
-    "no roughness": ("model.roughness=false",),
     "neither": ("model.difference_channel=false", "model.roughness=false"),
     "patches of 5": ("model.patch_length=5",),
     "patches of 20": ("model.patch_length=20",),
@@ -148,7 +148,7 @@ def plot_locality(panels):
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axis, (title, results) in zip(axes, panels.items()):
-        for marker, (label, by_seed) in zip("o_^v<sDXP*p", results.items()):
+        for marker, (label, by_seed) in zip("o_^v<sDXP*ph", results.items()):
             x, y = ([result[name] for result in by_seed] for name in ("locality", "mass"))
             axis.plot(x, y, marker, ms=8, alpha=0.7, label=label)
         axis.set(title=title, xlabel="locality of the states", ylim=(0, 1.05))

@@ -33,8 +33,8 @@ def plot_tokens(model, series, flat_mask):
     change.set_ylabel("differences")
     for column, marker, label in ((-2, "o", "over 1 step"), (-1, "x", f"over {length} steps")):
         rough.plot(middle_steps, tokens[:, column], marker, ms=4, label=label)
-    rough.set_ylabel("roughness")
-    rough.legend(loc="upper right")
+    rough.set(ylabel="roughness", ylim=(-0.1, 2.3))
+    rough.legend(loc="upper right", ncols=2)
     below.bar(middle_steps, weights, width=0.8 * length, color=LINE_COLORS[0])
     below.set(ylabel="attention weights", xlabel="time step")
     for axis in (signal, change, rough, below):
