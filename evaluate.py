@@ -50,9 +50,7 @@ def step_auc(weights, flat):
 
 
 def evaluate(test, probability, attention):
-    """All metrics of the predictions for a split; where flat_mask is known, those of the attention too,
-    beside those of a uniform attention.
-    """
+    """All metrics of the predictions for a split: of the attention only where flat_mask is known."""
     labels = check_labels(test.labels, len(probability))
     metrics = classification_metrics(labels, probability)
     if test.flat_mask is None:

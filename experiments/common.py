@@ -36,7 +36,8 @@ def parse_args(description, image=None, **options):
     if args.quick:
         print("a smoke test: these numbers mean nothing\n")
     if image and not args.output:
-        args.output = (ARTIFACTS_DIR if args.quick else PROJECT_DIR / "images") / image
+        own = args.quick or any(vars(args)[name] for name in options)  # not the repository's picture
+        args.output = (ARTIFACTS_DIR if own else PROJECT_DIR / "images") / image
     args.seeds = range(1 if args.quick else 5)
     threadpool_limits(1)  # scikit-learn's results depend on the number of threads
     return args
