@@ -45,9 +45,9 @@ def add_flat_segments(waves, labels, data_config, rng):
     the ranges [min, max] of the start and the length of a segment, as fractions of the series. Returns
     new series, float64 (N, T), and flat_mask, bool (N, T), True on the flat segments.
     """
-    series = check_series(waves)  # a copy
+    series = check_series(waves)  # a copy, (N, T, C) if there are channels
     count, num_points = series.shape[:2]
-    if num_points < 20:
+    if num_points < 20:  # a segment may start at 0.9 of the series: 2 steps must be left
         raise UserError(f"series of {num_points} steps are too short for flat segments: at least 20")
     # Drawn for the normal waves too: another label leaves the segments of all other waves as they are.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
@@ -75,7 +75,7 @@ def generate_series(data_config, labels):
     waves = sine_wave(time, frequency, amplitude, phase)
     series, flat_mask = add_flat_segments(waves, labels, data_config, rng)
     series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
-    return series.astype(np.float32), flat_mask
+    return series.astype(np.float32), flat_mask  # as precise as most recordings
 
 
 def check_series(series):
@@ -150,7 +150,8 @@ def check_config(config):
     if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
         raise UserError("the config must be an object of the sections data, model and training")
     given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
-    for fault, names in (("lacks", SETTINGS.keys() - given), ("does not know", given.keys() - SETTINGS)):
+    missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
+    for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:
             raise UserError(f"the config {fault} {', '.join(sorted(names))}")
     for name, (kind, *limits) in SETTINGS.items():
@@ -166,7 +167,7 @@ def _is_allowed(value, kind, limits):
         return numbers and len(value) == 2 and value[0] <= value[1]
     if kind in (int, float) and type(value) in (int, kind):  # exactly: True is no number here
         return limits[0] <= value <= limits[1]
-    return type(value) in (kind, type(None)) and value in limits
+    return type(value) in (kind, type(None)) and value in limits  # a choice, or null if listed
 
 
 def make_parser(description, config=False, overrides=False):

@@ -71,7 +71,7 @@ def print_report(test, probability, metrics):
         if not isinstance(value, dict):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
     print(f"\n{'attention':18}{'this model':>10}{'uniform':>10}")
-    for name, value in metrics["attention"].items():
+    for name, value in metrics.get("attention", {}).items():
         print(f"{name:18}{value:10.4f}{metrics['uniform_attention'][name]:10.4f}")
 
 

@@ -36,10 +36,10 @@ class AttentionClassifier(nn.Module):
         patch_length,  # time steps per token; with 1, each step is a token
         standardize,  # whether each series is brought to mean 0 and standard deviation 1
         difference_channel,  # whether a token also holds its differences: see `tokenize`
-        roughness,  # whether a token also holds its roughness: see `tokenize`
+        roughness,  # whether a token also holds its roughness, at two lags: see `tokenize`
         difference_clip,  # where both are clipped, or None; unclipped, a jump would outweigh all else
         hidden_size,  # hidden units of the LSTM, per direction
-        forget_bias,  # added to that of the LSTM; far below 0, it forgets quickly at first: local states
+        forget_bias,  # added to the LSTM's initial one; far below 0, training starts with a short memory
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
         zero_init_classifier,  # whether training starts from probabilities of 0.5, not from random ones
@@ -56,9 +56,7 @@ class AttentionClassifier(nn.Module):
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
         with torch.no_grad():
             for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
-                _, forget_gate, _, _ = bias.chunk(
-                    4
-                )  # views, in PyTorch's order: input, forget, cell, output
+                _, forget_gate, _, _ = bias.chunk(4)  # views: input, forget, cell, output
                 forget_gate += forget_bias
         self.score = nn.Sequential(
             nn.Linear(2 * hidden_size, attention_size),
@@ -95,12 +93,12 @@ class AttentionClassifier(nn.Module):
         series = z_score(series) if self.standardize else series.float()
         features = [series.unflatten(1, patches)]  # (B, P, patch_length)
         if self.difference_channel:
-            # Over a whole patch, a wave changes more, beside the noise, than over one step.
+            # Over a whole patch a wave changes more than over one step, and the noise is no larger.
             change = difference(series, self.patch_length)  # (B, T)
             unit = change.abs().mean(dim=1, keepdim=True).clamp_min(SMALLEST_UNIT)
             features.append((change / unit).clamp(-limit, limit).unflatten(1, patches))
         if self.roughness:
-            # One step tells a flat patch from a slow wave, a whole patch tells it from noise.
+            # A lag of 1 shows exactly flat patches; a lag of a whole patch sees through noise.
             for lag in (1, self.patch_length):
                 size = difference(series, lag).abs().unflatten(1, patches).mean(dim=2, keepdim=True)
                 # The median ignores spikes; where most of the series is constant, it is 0.
@@ -147,7 +145,7 @@ def difference(series, lag):
 
     With lag 1 it is x[t] - x[t - 1] at step t, with lag 2 it is x[t + 1] - x[t - 1].
     """
-    first = torch.arange(series.shape[1]) - (lag + 1) // 2
+    first = torch.arange(series.shape[1]) - (lag + 1) // 2  # step t is midway to first + lag
     first = first.clamp(0, series.shape[1] - 1 - lag)
     return series[:, first + lag] - series[:, first]
 
@@ -227,9 +225,7 @@ class Trainer:
         logits = torch.cat([self.model(series)[0] for series, _ in loader])
         labels = torch.cat([labels for _, labels in loader])
         loss = F.binary_cross_entropy_with_logits(logits, labels)
-        accuracy = (
-            ((logits > 0) == (labels == 1)).double().mean()
-        )  # a logit of 0 is a probability of 0.5
+        accuracy = ((logits > 0) == (labels == 1)).double().mean()  # logit 0: probability 0.5
         return loss.item(), accuracy.item()
 
 

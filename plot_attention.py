@@ -32,7 +32,7 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
         points = np.column_stack([steps, series[column]])
         line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
         most = attention[column].max()
-        line.set_array(attention[column, :-1] / max(most, 5 / num_points))  # if uniform, it stays pale
+        line.set_array(attention[column, :-1] / max(most, 5 / num_points))  # black: 5 x uniform
         line.set_clim(0, 1)
         upper.add_collection(line)
         upper.autoscale_view()
@@ -48,7 +48,7 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
     bar.ax.set_yticklabels(("none", "most"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    legends = (axis.get_legend_handles_labels() for axis in axes[1])
+    legends = (axis.get_legend_handles_labels() for axis in axes[1])  # every name is shown once
     legend = {name: handle for handles, names in legends for handle, name in zip(handles, names)}
     figure.legend(legend.values(), legend, loc="outside lower center", ncols=len(legend))
     return figure

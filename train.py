@@ -56,7 +56,7 @@ def plot_history(history):
 
 
 def save_run(folder, model, config, history):
-    """Replace the run in `folder`. At no moment is there a file of another model than the saved one."""
+    """Replace the run in `folder`; what was made from the old model is deleted first."""
     for name in DERIVED_NAMES:
         (folder / name).unlink(missing_ok=True)
     save_checkpoint(folder / CHECKPOINT_NAME, model, config)
