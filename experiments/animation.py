@@ -40,7 +40,7 @@ def animate(series, labels, flat_mask, snapshots):
     figure.supxlabel("time step", fontsize=10)
 
     def draw(frame):
-        figure.suptitle(f"attention after {FIRST + frame} short epochs; flat segments shaded")
+        figure.suptitle(f"attention after {FIRST + frame} epochs of 700 series; flat segments shaded")
         for row, (probability, attention) in enumerate(zip(*snapshots[frame])):
             name = LABEL_NAMES[labels[row]]
             signals[row].set_title(f"truly {name}, probability of anomalous {probability:.2f}", size=9)
