@@ -21,7 +21,7 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     for block in BLOCKS:
         assert block.count("\n") <= 15
         exec(block, namespace)  # noqa: S102
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 7
     # What the text says of these series: always right, and the attention on the bump.
     assert namespace["metrics"]["accuracy"] > 0.95 and namespace["metrics"]["attention"]["mass"] > 0.8
     argv = ["plot_attention.py", "--artifacts", "mine", "--series", "mine.csv"]
