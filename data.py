@@ -60,7 +60,7 @@ def split_series(series, labels, flat_mask, data_config):
         if flat_mask.dtype != bool or flat_mask.shape != series.shape[:2]:
             raise UserError(f"flat_mask must be bool of the shape {series.shape[:2]}")
     val_fraction, test_fraction = data_config["val_fraction"], data_config["test_fraction"]
-    rarer = np.bincount(labels, minlength=2).min()  # 2 on average leave 1 after rounding
+    rarer = np.bincount(labels, minlength=2).min()  # an expected 2 leaves at least 1 after rounding
     if rarer * min(val_fraction, test_fraction, 1 - val_fraction - test_fraction) < 2:
         raise UserError(f"{rarer} series of a class are too few: each split must hold at least 2 of it")
 

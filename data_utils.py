@@ -74,7 +74,8 @@ def generate_series(data_config, labels):
     time = np.linspace(0, 2 * np.pi, data_config["num_points"])
     waves = sine_wave(time, frequency, amplitude, phase)
     series, flat_mask = add_flat_segments(waves, labels, data_config, rng)
-    series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
+    if data_config["noise"] > 0:
+        series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
     return series.astype(np.float32), flat_mask  # as precise as most recordings
 
 

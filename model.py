@@ -80,7 +80,7 @@ class AttentionClassifier(nn.Module):
 
     def tokenize(self, series):
         """Series (B, T) -> tokens (B, P, F): the values of a patch, its differences, its roughness."""
-        steps = series.shape[1]
+        steps = series.shape[-1]
         if series.ndim != 2 or steps % self.patch_length or steps < 2 * self.patch_length:
             raise UserError(
                 f"series of the shape {tuple(series.shape)} are not two or more whole patches of "
@@ -118,7 +118,7 @@ class AttentionClassifier(nn.Module):
 
     @torch.inference_mode()
     def predict(self, series):
-        """Classify raw series, batch by batch, so that memory does not grow with their number.
+        """Classify raw series, batch by batch: only their float64 copy and the results grow with them.
 
         series: array-like (N, T), or (T,) for one, of two or more whole patches. Returns float32 arrays,
         the probability of being anomalous (N,) and the attention (N, T). UserError: no such series.

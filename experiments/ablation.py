@@ -99,7 +99,7 @@ VARIANTS = {
 
 
 def token_shares(model, tokens):
-    """S (B, P, P) of tokens (B, P, F): the share of the gradient of state i, with respect to the tokens, at token j.
+    """Tokens (B, P, F) -> S (B, P, P): the share of the gradient of state i that falls on token j.
 
     The gradient is that of a random sum of the state's units, with signs + and -, whose expected square
     is the sum of the squares of all their gradients.
