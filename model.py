@@ -24,8 +24,8 @@ SMALLEST_UNIT = 1e-37  # to divide by, in place of 0, in single precision
 class AttentionClassifier(nn.Module):
     """Classifies series as normal or anomalous, and tells where it looked.
 
-    Additive attention (Bahdanau et al. 2015), pooling with one learned query (Yang et al. 2016), over the
-    hidden states of a bidirectional LSTM (Hochreiter & Schmidhuber 1997), on patches (Nie et al. 2023).
+    Additive attention (Bahdanau et al. 2015) with one learned query (Yang et al. 2016), over the hidden
+    states of a bidirectional LSTM (Hochreiter & Schmidhuber 1997), on patches (Nie et al. 2023).
     For another network, override `tokenize` or `pool` in a subclass.
     """
 
@@ -166,8 +166,8 @@ class Trainer:
         """Train, then give the model back its parameters of the lowest validation loss.
 
         Both sets are datasets of (series (T,), label ()). Calls on_epoch(epoch, train_loss, val_loss,
-        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with a list of each of the
-        last four, `best_epoch` and `total_seconds`. UserError: no validation loss was a number.
+        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with a list of each of
+        the last four, `best_epoch` and `total_seconds`. UserError: no validation loss was a number.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)

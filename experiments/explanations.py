@@ -1,4 +1,4 @@
-"""Attention beside what people use otherwise: gradients, occlusion, evidence. Which finds the segment?"""
+"""Attention beside what people use otherwise: gradients, occlusion, evidence. Which finds it?"""
 
 import numpy as np
 import torch

@@ -16,7 +16,7 @@ NOISE = "data.noise=0.05"
 
 
 def plot_tokens(model, series, flat_mask):
-    """One series as the network gets it: values, differences and roughness; and its attention weights."""
+    """One series as the network gets it: values, differences, roughness; and its attention weights."""
     length = model.patch_length
     tokens = model.tokenize(torch.from_numpy(series[None]))[0]  # (P, F)
     values, differences = tokens[:, :length].flatten(), tokens[:, length : 2 * length].flatten()

@@ -104,7 +104,7 @@ def test_each_network_sees_as_far_as_its_row_says():
 
 
 class Sum(torch.nn.Module):
-    """A network whose logit is the weighted mean of w · token, plus a bias: every explanation is known."""
+    """Its logit is the weighted mean of w · token, plus a bias: every explanation is known."""
 
     def __init__(self):
         super().__init__()
