@@ -64,7 +64,7 @@ def add_flat_segments(waves, labels, data_config, rng):
 def generate_series(data_config, labels):
     """Draw a sine wave for each of the labels (N,), flatten a segment of the anomalous ones, add noise.
 
-    Returns the series, float32 (N, T), and flat_mask, bool (N, T). All random numbers come from one
+    Returns the series, float64 (N, T), and flat_mask, bool (N, T). All random numbers come from one
     generator, and the noise is drawn last: another `noise` gives the same waves.
     """
     rng = np.random.default_rng(data_config["seed"])
@@ -76,7 +76,7 @@ def generate_series(data_config, labels):
     series, flat_mask = add_flat_segments(waves, labels, data_config, rng)
     if data_config["noise"] > 0:
         series += data_config["noise"] * amplitude * rng.standard_normal(series.shape)
-    return series.astype(np.float32), flat_mask  # as precise as most recordings
+    return series, flat_mask
 
 
 def check_series(series):
