@@ -18,7 +18,7 @@ from data_utils import UserError, check_config, check_series, write_file
 torch.set_num_threads(1)  # the steps of an LSTM are too small to share out
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-SMALLEST_UNIT = 1e-37  # to divide by, in place of 0, in single precision
+LAG = 1.5  # patches, over which the changes in a token are taken
 
 
 class AttentionClassifier(nn.Module):
@@ -29,47 +29,46 @@ class AttentionClassifier(nn.Module):
     For another network, override `tokenize` or `pool` in a subclass.
     """
 
-    channels = 1  # of a series; a subclass with more, for series (B, T, C), overrides `tokenize`
-
     def __init__(
         self,
         patch_length,  # time steps per token; with 1, each step is a token
-        standardize,  # whether each series is brought to mean 0 and standard deviation 1
-        difference_channel,  # whether a token also holds its differences: see `tokenize`
-        roughness,  # whether a token also holds its roughness, at two lags: see `tokenize`
-        difference_clip,  # where both are clipped, or None; unclipped, a jump would outweigh all else
+        channels,  # values per time step: 1 for series (B, T), C for series (B, T, C)
+        standardize,  # the units of the values: of each "series", of the "training_set", or "none"
+        differences,  # whether a token also holds the change around each of its steps
+        smallest_change,  # in those units: changes below it hardly count, see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
-        forget_bias,  # added to the LSTM's initial one; far below 0, training starts with a short memory
+        forget_bias,  # added to the forget gates' initial bias: at -8, each state first describes its own
+        # token, because they start almost closed; 0 is usual
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
-        zero_init_classifier,  # whether training starts from probabilities of 0.5, not from random ones
     ):
         super().__init__()
         self.patch_length = patch_length
+        self.lag = round(LAG * patch_length)
+        self.channels = channels
         self.standardize = standardize
-        self.difference_channel = difference_channel
-        self.roughness = roughness
-        self.difference_clip = difference_clip
+        self.differences = differences
+        self.smallest_change = smallest_change
         self.attention = attention
+        # Of each channel in the training set; NaN until `learn_units`. Kept in the checkpoint.
+        self.register_buffer("mean", torch.full((channels,), torch.nan, dtype=torch.float64))
+        self.register_buffer("deviation", self.mean.clone())
 
-        token_size = self.channels * (patch_length * (1 + difference_channel) + 2 * roughness)
+        token_size = patch_length * channels * (1 + differences)
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
+        forget_gate = slice(hidden_size, 2 * hidden_size)  # the gates: input, forget, cell, output
         with torch.no_grad():
-            for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):
-                _, forget_gate, _, _ = bias.chunk(4)  # views: input, forget, cell, output
-                forget_gate += forget_bias
+            self.lstm.bias_ih_l0[forget_gate] += forget_bias
+            self.lstm.bias_ih_l0_reverse[forget_gate] += forget_bias
         self.score = nn.Sequential(
             nn.Linear(2 * hidden_size, attention_size),
             nn.Tanh(),
             nn.Linear(attention_size, 1, bias=False),  # a bias would cancel in the softmax
         )
         self.classifier = nn.Linear(2 * hidden_size, 1)
-        if zero_init_classifier:
-            nn.init.zeros_(self.classifier.weight)
-            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, series):
-        """Series (B, T) -> logits (B,) and attention (B, T), each row of which sums to 1."""
+        """Series (B, T) or (B, T, C) -> logits (B,) and attention (B, T), whose rows sum to 1."""
         tokens = self.tokenize(series)  # (B, P, F): P = T / patch_length tokens of F features
         states, _ = self.lstm(tokens)  # (B, P, 2H)
         context, weights = self.pool(states)  # (B, 2H), (B, P)
@@ -77,35 +76,6 @@ class AttentionClassifier(nn.Module):
         # The steps of a token share its weight.
         attention = weights.repeat_interleave(self.patch_length, dim=1) / self.patch_length  # (B, T)
         return logits, attention
-
-    def tokenize(self, series):
-        """Series (B, T) -> tokens (B, P, F): the values of a patch, its differences, its roughness."""
-        steps = series.shape[-1]
-        if series.ndim != 2 or steps % self.patch_length or steps < 2 * self.patch_length:
-            raise UserError(
-                f"series of the shape {tuple(series.shape)} are not two or more whole patches of "
-                f"{self.patch_length} steps: change model.patch_length, or crop the series"
-            )
-        if not self.standardize and series.abs().max() > 1e30:
-            raise UserError("values beyond 1e30 need model.standardize")  # the network is of float32
-        patches = (-1, self.patch_length)
-        limit = self.difference_clip or math.inf
-        series = z_score(series) if self.standardize else series.float()
-        features = [series.unflatten(1, patches)]  # (B, P, patch_length)
-        if self.difference_channel:
-            # Over a whole patch a wave changes more than over one step, and the noise is no larger.
-            change = difference(series, self.patch_length)  # (B, T)
-            unit = change.abs().mean(dim=1, keepdim=True).clamp_min(SMALLEST_UNIT)
-            features.append((change / unit).clamp(-limit, limit).unflatten(1, patches))
-        if self.roughness:
-            # A lag of 1 shows exactly flat patches; a lag of a whole patch sees through noise.
-            for lag in (1, self.patch_length):
-                size = difference(series, lag).abs().unflatten(1, patches).mean(dim=2, keepdim=True)
-                # The median ignores spikes; where most of the series is constant, it is 0.
-                mean, median = size.mean(dim=1, keepdim=True), size.median(dim=1, keepdim=True).values
-                unit = median.maximum(mean / 20).clamp_min(SMALLEST_UNIT)  # (B, 1, 1)
-                features.append((size / unit).clamp_max(limit))  # (B, P, 1)
-        return torch.cat(features, dim=2)
 
     def pool(self, states):
         """Hidden states h_i (B, P, 2H) -> context vector c (B, 2H) and attention weights a_i (B, P)."""
@@ -116,12 +86,62 @@ class AttentionClassifier(nn.Module):
         context = (weights.unsqueeze(2) * states).sum(dim=1)  # c = Σ_i a_i h_i
         return context, weights
 
+    def tokenize(self, series):
+        """Series (B, T) or (B, T, C) -> tokens (B, P, F): the values of a patch, and their changes.
+
+        The changes are on a logarithmic scale, asinh(change / smallest_change): linear below the
+        smallest change, a logarithm above. So a jump is not much larger than a slope, and a flat part
+        is far below both.
+        """
+        series = self.scale(self.check_shape(series))  # (B, T, C)
+        features = [series]
+        if self.differences:
+            change = difference(series, self.lag)
+            features.append(torch.asinh(change / self.smallest_change))
+        steps = torch.cat(features, dim=2)  # (B, T, F / patch_length)
+        return steps.unflatten(1, (-1, self.patch_length)).flatten(2)
+
+    def check_shape(self, series):
+        """Series (B, T), or (B, T, C), as (B, T, C). UserError: no whole patches, or other channels."""
+        shape = f"series of the shape {tuple(series.shape)}"
+        series = series.unsqueeze(2) if series.ndim == 2 else series  # (B, T, C)
+        steps, channels = series.shape[1:]
+        if channels != self.channels:
+            held = f"that is (N, T, C), have {channels} channels"
+            raise UserError(f"{shape}, {held}, model.channels is {self.channels}")
+        if steps % self.patch_length or steps <= self.lag:
+            wanted = f"whole patches of {self.patch_length} steps, more than {self.lag} steps in all"
+            raise UserError(f"{shape} are not {wanted}: change model.patch_length, or crop the series")
+        return series
+
+    def scale(self, series):
+        """Series (B, T, C) in the units of `standardize`, float32."""
+        if self.standardize == "none":
+            if series.abs().max() > 1e30:
+                raise UserError("values beyond 1e30 need model.standardize")  # float32 overflows
+            return series.float()
+        if self.standardize == "series":
+            return z_score(series)
+        if self.mean.isnan().any():
+            raise UserError('standardize="training_set" needs a training set first: see learn_units')
+        return ((series - self.mean) / self.deviation).float()
+
+    def learn_units(self, series):
+        """Take the mean and the standard deviation of each channel from training series (N, T, C)."""
+        values = series.reshape(-1, self.channels).double()
+        constant = (values == values[0]).all(dim=0)
+        if constant.any():
+            channel = constant.int().argmax()
+            raise UserError(f"channel {channel} is constant in the whole training set")
+        self.mean.copy_(values.mean(dim=0))
+        self.deviation.copy_(values.std(dim=0))
+
     @torch.inference_mode()
     def predict(self, series):
         """Classify raw series, batch by batch: only their float64 copy and the results grow with them.
 
-        series: array-like (N, T), or (T,) for one, of two or more whole patches. Returns float32 arrays,
-        the probability of being anomalous (N,) and the attention (N, T). UserError: no such series.
+        series: array-like (N, T), or (T,) for one, or (N, T, C). Returns float32 arrays, the probability
+        of being anomalous (N,) and the attention (N, T). UserError: no such series.
         """
         self.eval()
         batches = torch.from_numpy(check_series(series)).split(EVALUATION_BATCH)
@@ -134,18 +154,16 @@ class AttentionClassifier(nn.Module):
 
 
 def z_score(series):
-    """Bring each series (B, T) to mean 0 and standard deviation 1; a constant one becomes 0."""
-    shifted = series.double() - series[:, :1].double()  # a constant becomes exactly 0
+    """Bring each channel of each series (B, T, C) to mean 0 and deviation 1; a constant becomes 0."""
+    series = series.double()
+    shifted = series - series[:, :1]  # the mean of equal numbers is not exact, that of zeros is
     centered = shifted - shifted.mean(dim=1, keepdim=True)
     return (centered / centered.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
 
 
 def difference(series, lag):
-    """The change over `lag` steps around each step of series (B, T); the ends repeat their neighbours.
-
-    With lag 1 it is x[t] - x[t - 1] at step t, with lag 2 it is x[t + 1] - x[t - 1].
-    """
-    first = torch.arange(series.shape[1]) - (lag + 1) // 2  # step t is midway to first + lag
+    """The change over `lag` steps around each step of series (B, T, C); the ends repeat neighbours."""
+    first = torch.arange(series.shape[1]) - lag // 2  # step t is midway to first + lag
     first = first.clamp(0, series.shape[1] - 1 - lag)
     return series[:, first + lag] - series[:, first]
 

@@ -31,6 +31,8 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
         raise UserError(f"the series have {num_points} points: set data.num_points to that")
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
+    if config["model"]["standardize"] == "training_set":
+        model.learn_units(train_set.tensors[0])
     return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
 
 

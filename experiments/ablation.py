@@ -13,14 +13,13 @@ from torch import nn
 
 from constants import ANOMALOUS, CONFIG_FILE, FLAT_COLOR, LINE_COLORS, PROJECT_DIR
 from data import make_splits, shade_flat
-from data_utils import run_script
+from data_utils import check_series, run_script
 from evaluate import attention_metrics
 from experiments import common
 from experiments.common import SCORES, measure, print_results, save_picture
-from model import AttentionClassifier
+from model import AttentionClassifier, difference
 from train import train
 
-ZERO_INIT_OFF = "model.zero_init_classifier=false"
 TRACED = {
     "traced mass": ("traced_mass", 3),
     "traced pointing": ("traced_pointing", 3),
@@ -65,6 +64,10 @@ def two_lstm_layers(token_size, state_size):
     return nn.LSTM(token_size, state_size // 2, num_layers=2, batch_first=True, bidirectional=True)
 
 
+def forward_lstm(token_size, state_size):
+    return nn.LSTM(token_size, state_size, batch_first=True)
+
+
 def replace_lstm(build, **model_settings):
     """An AttentionClassifier whose hidden states come from build(token_size, state_size)."""
     model = AttentionClassifier(**model_settings)
@@ -72,26 +75,58 @@ def replace_lstm(build, **model_settings):
     return model
 
 
+class LastState(AttentionClassifier):
+    """The context is what each direction holds when it has read the whole series."""
+
+    def pool(self, states):
+        forwards, backwards = states.chunk(2, dim=2)
+        weights = torch.zeros(states.shape[:2])
+        weights[:, [0, -1]] = 0.5
+        return torch.cat([forwards[:, -1], backwards[:, 0]], dim=1), weights
+
+
+class OwnUnit(AttentionClassifier):
+    """Changes in units of their mean size in the series: an event anywhere rescales all of them."""
+
+    def tokenize(self, series):
+        values = self.scale(self.check_shape(series))
+        change = difference(values, self.lag)
+        unit = change.abs().mean(dim=1, keepdim=True).clamp_min(1e-37)
+        steps = torch.cat([values, change / unit], dim=2)  # (B, T, 2C)
+        return steps.unflatten(1, (-1, self.patch_length)).flatten(2)
+
+
+VALUES_ALONE = "model.differences=false"
+SHORT_MEMORY = "model.forget_bias=-8"
+TEN_EPOCHS = ("training.max_epochs=10", "training.patience=10")
 # For each row, what builds the network and which settings are changed.
 NETWORKS = {
     "default": (AttentionClassifier,),
     "mean pooling: no attention": (AttentionClassifier, "model.attention=false"),
+    "last state: no attention": (LastState,),
     "Transformer": (partial(replace_lstm, Transformer),),
+    "... ten epochs": (partial(replace_lstm, Transformer), *TEN_EPOCHS),
     "... of two layers": (partial(replace_lstm, partial(Transformer, layers=2)),),
     "... at most 3 tokens away": (partial(replace_lstm, partial(Transformer, reach=3)),),
     "... at most 1 token away": (partial(replace_lstm, partial(Transformer, reach=1)),),
     "... outputs normalised": (partial(replace_lstm, partial(Transformer, norm_first=False)),),
     "no context": (partial(replace_lstm, NoContext),),
-    "initial parameters of PyTorch": (AttentionClassifier, "model.forget_bias=0", ZERO_INIT_OFF),
-    "... two LSTM layers": (partial(replace_lstm, two_lstm_layers),),
-    "not clipped": (AttentionClassifier, "model.difference_clip=null"),
-    "no roughness": (AttentionClassifier, "model.roughness=false"),
+    "two LSTM layers": (partial(replace_lstm, two_lstm_layers),),
+    "short memory": (AttentionClassifier, SHORT_MEMORY),
+    "values alone": (AttentionClassifier, VALUES_ALONE),
+    "... LSTM forwards only, 20 epochs": (
+        partial(replace_lstm, forward_lstm),
+        VALUES_ALONE,
+        "training.max_epochs=20",
+        "training.patience=20",
+    ),
+    "unit of its own": (OwnUnit, *TEN_EPOCHS),
+    "... short memory": (OwnUnit, SHORT_MEMORY, *TEN_EPOCHS),
 }
 VARIANTS = {
-    "forget bias 0": ("model.forget_bias=0",),
-    "classifier not zero": (ZERO_INIT_OFF,),
-    "no differences": ("model.difference_channel=false",),
-    "neither": ("model.difference_channel=false", "model.roughness=false"),
+    "changes from 0.1": ("model.smallest_change=0.1",),
+    "changes from 1": ("model.smallest_change=1",),
+    "units of the training set": ("model.standardize=training_set",),
     "patches of 5": ("model.patch_length=5",),
     "patches of 20": ("model.patch_length=20",),
     "no patches: 1 step per token": ("model.patch_length=1",),
@@ -121,11 +156,18 @@ def locality(shares):
     return (shares * near).sum(dim=2).mean().item()
 
 
-def trace(attention, shares):
-    """Attention (B, T) -> where the weighted states come from, (B, T): weights @ S."""
-    length = attention.shape[1] // shares.shape[1]
-    weights = torch.from_numpy(attention[:, ::length]).unsqueeze(1)  # (B, 1, P), all / length
-    return (weights @ shares).squeeze(1).numpy().repeat(length, axis=1)
+def trace(weights, shares):
+    """Attention weights of the tokens (B, P) -> where the weighted states come from (B, P): a @ S."""
+    return (weights.unsqueeze(1) @ shares).squeeze(1)
+
+
+def trace_attention(model, series):
+    """Where the attention over series (N, T) or (N, T, C) comes from: (N, T), each row sums to 1."""
+    _, attention = model.predict(series)
+    length = model.patch_length
+    shares = token_shares(model, model.tokenize(torch.from_numpy(check_series(series))))
+    weights = torch.from_numpy(attention[:, ::length])  # of one step of each token
+    return trace(weights, shares).numpy().repeat(length, axis=1)
 
 
 def measure_network(args, seed, network, *overrides, path=CONFIG_FILE, traced=True):
@@ -135,11 +177,10 @@ def measure_network(args, seed, network, *overrides, path=CONFIG_FILE, traced=Tr
     results = common.scores(model, splits.test) | {"seconds": history["total_seconds"]}
     if traced:
         sample = np.flatnonzero(splits.test.labels == ANOMALOUS)[:200]
-        shares = token_shares(model, model.tokenize(torch.from_numpy(splits.test.series[sample])))
-        attention = trace(model.predict(splits.test.series[sample])[1], shares)
-        metrics = attention_metrics(attention, splits.test.flat_mask[sample])
+        series, flat_mask = splits.test.series[sample], splits.test.flat_mask[sample]
+        metrics = attention_metrics(trace_attention(model, series), flat_mask)
         results |= {f"traced_{name}": value for name, value in metrics.items()}
-        results["locality"] = locality(shares)
+        results["locality"] = locality(token_shares(model, model.tokenize(torch.from_numpy(series))))
     return results
 
 
@@ -164,6 +205,7 @@ def plot_tracing(models, series, flat_mask):
     for (name, model), (above, middle, below) in zip(models.items(), axes.T):
         shares = token_shares(model, model.tokenize(torch.from_numpy(series[None])))
         attention = model.predict(series)[1]
+        traced = trace_attention(model, series)
         edge = len(series) - 0.5
         above.imshow(
             shares[0].numpy(), cmap="Greys", vmax=0.5, extent=(-0.5, edge, edge, -0.5), aspect="auto"
@@ -174,7 +216,7 @@ def plot_tracing(models, series, flat_mask):
             above.axhline(step, color=FLAT_COLOR, lw=1.5)
         for axis, values, label in (
             (middle, attention, "attention"),
-            (below, trace(attention, shares), "traced"),
+            (below, traced, "traced"),
         ):
             axis.fill_between(np.arange(len(series)), values[0], step="mid", color=LINE_COLORS[0])
             axis.set(ylabel=label, ylim=(0, 1.05 * values.max()))

@@ -75,23 +75,31 @@ class Mix(torch.nn.Module):
 def test_shares_locality_and_tracing_worked_out_by_hand():
     model = AttentionClassifier(**load_config()["model"])
     model.lstm = Mix([[1.0, 0, 0, 3], [0, 2, 2, -4], [1, 1, 1, 1], [0, 0, 0, -5]])
-    shares = ablation.token_shares(model, torch.randn(3, 4, 22))
+    shares = ablation.token_shares(model, torch.randn(3, 4, 20))
     by_hand = [[1 / 4, 0, 0, 3 / 4], [0, 1 / 4, 1 / 4, 1 / 2], [1 / 4] * 4, [0, 0, 0, 1]]
     np.testing.assert_allclose(shares, [by_hand] * 3, atol=1e-6)
     # Near the first state lies 1/4, near the second 1/2, near the third 3/4, near the last all.
     assert ablation.locality(shares) == pytest.approx((1 / 4 + 1 / 2 + 3 / 4 + 1) / 4)
-    attention = np.array([[0.4, 0, 0, 0.6]] * 3, dtype=np.float32).repeat(10, axis=1) / 10
-    traced = ablation.trace(attention, shares)
-    expected = np.array([0.4 / 4, 0, 0, 0.4 * 3 / 4 + 0.6]).repeat(10) / 10
+    traced = ablation.trace(torch.tensor([[0.4, 0, 0, 0.6]] * 3), shares)
+    expected = [0.4 / 4, 0, 0, 0.4 * 3 / 4 + 0.6]
     np.testing.assert_allclose(traced, [expected] * 3, atol=1e-6)
+
+
+def test_traced_attention_is_of_the_steps_of_the_series():
+    torch.manual_seed(0)
+    model, series = AttentionClassifier(**load_config()["model"]), np.random.rand(2, 100)
+    traced = ablation.trace_attention(model, series)
+    assert traced.shape == (2, 100)
+    np.testing.assert_allclose(traced.sum(axis=1), 1, atol=1e-5)
+    assert np.all(traced == traced[:, ::10].repeat(10, axis=1))
 
 
 def test_each_network_sees_as_far_as_its_row_says():
     torch.manual_seed(0)
     series = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
     reach = {}
-    for label, (build, *_) in ablation.NETWORKS.items():
-        model = build(**load_config()["model"])
+    for label, (build, *overrides) in ablation.NETWORKS.items():
+        model = build(**load_config(overrides=overrides)["model"])
         seen = ablation.token_shares(model, model.tokenize(torch.from_numpy(series)))[0, 25].nonzero()
         reach[label] = int((seen - 25).abs().max())
     assert reach["no context"] == 0
@@ -133,6 +141,8 @@ def test_explanations_of_a_linear_network_are_known():
     torch.testing.assert_close(results["size of the gradient"], (weights * w.norm()).expand(2, 3))
     for name in list(results)[4:]:  # from zeros, and the normal series are zeros too
         torch.testing.assert_close(results[name], parts, msg=name)
+    error = explanations.sum_error(model, tokens, 1.25 * parts, [torch.zeros_like(tokens)])
+    assert error == pytest.approx(0.25, rel=1e-4)
 
 
 # ---------------------------------------------------------------- the others
@@ -175,7 +185,7 @@ def test_longest_runs_and_the_rule_that_rests_on_them():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return AttentionClassifier(**load_config()["model"] | {"zero_init_classifier": False})
+    return AttentionClassifier(**load_config()["model"])
 
 
 def test_removed_tokens_do_not_count(model):

@@ -1,0 +1,104 @@
+"""Labelled series by the README's recipe: other units, another patch length, another forget bias."""
+
+import numpy as np
+
+from data import split_series
+from data_utils import run_script
+from experiments import common
+from experiments.common import measure, print_results, settings
+from train import train
+
+COUNT = 300  # series, half of them with an event
+RECIPE = (
+    "model.standardize=training_set",
+    "model.smallest_change=0.3",
+    "model.forget_bias=-8",
+    "training.batch_size=16",
+    "training.max_epochs=50",
+    "training.patience=50",
+)
+
+
+def place_events(rng, num_points, length):
+    """Labels (N,), and for each series the steps (N, length) of an event at a random place."""
+    starts = rng.integers(num_points - length, size=(COUNT, 1))
+    return np.arange(COUNT) % 2, starts + np.arange(length)
+
+
+def marked(labels, steps, num_points):
+    """The mask (N, T) of the steps of the events, in the series with label 1."""
+    mask = np.zeros((COUNT, num_points), dtype=bool)
+    np.put_along_axis(mask, steps, True, axis=1)
+    return mask & (labels == 1)[:, None]
+
+
+def bumps(rng):
+    """Noise; in class 1, twelve steps lie higher. It is the README's example."""
+    labels, steps = place_events(rng, 120, 12)
+    mask = marked(labels, steps, 120)
+    return rng.normal(size=mask.shape) + 2 * mask, labels, mask
+
+
+def chirps(rng):
+    """Noise with a chirp of 24 steps: its frequency rises in class 1, and falls in class 0."""
+    labels, steps = place_events(rng, 120, 24)
+    time = np.arange(24)
+    chirp = 2 * np.sin(2 * np.pi * (0.03 + 0.006 * time) * time)  # 0.03 to 0.31 cycles per step
+    series = rng.normal(scale=0.5, size=(COUNT, 120))
+    series[np.arange(COUNT)[:, None], steps] += np.where(labels[:, None] == 1, chirp, chirp[::-1])
+    return series, labels, marked(labels, steps, 120)
+
+
+def beats(rng):
+    """A pulse every 14 steps; in class 1, one is missing: the event is the gap of 28 steps."""
+    labels = np.arange(COUNT) % 2
+    places = rng.integers(14, size=(COUNT, 1)) + 14 * np.arange(11)  # of the pulses, in 160 steps
+    missing = rng.integers(2, 9, size=COUNT)
+    height = 1 - (np.arange(11) == missing[:, None]) * labels[:, None]  # (N, 11)
+    distance = np.arange(160) - places[:, :, None]  # (N, 11, T)
+    series = (height[:, :, None] * np.exp(-((distance / 1.5) ** 2) / 2)).sum(axis=1)
+    gap = places[np.arange(COUNT), missing][:, None] + np.arange(-14, 14)
+    return series + rng.normal(scale=0.1, size=series.shape), labels, marked(labels, gap, 160)
+
+
+def make_labelled_splits(args, seed, make, change=np.copy, patch_length=4, overrides=()):
+    """The settings of the recipe, and the series of a function above, split."""
+    series, labels, mask = make(np.random.default_rng(seed))
+    shape = (f"data.num_points={series.shape[1]}", f"model.patch_length={patch_length}")
+    config = settings(args, seed, *shape, *RECIPE, *overrides)
+    return config, split_series(change(series), labels, mask, config["data"])
+
+
+def measure_row(args, seed, row):
+    config, splits = make_labelled_splits(args, seed, **row)
+    return common.scores(train(config, splits)[0], splits.test)
+
+
+# For each row: what makes the series, and what differs from the recipe.
+ROWS = {
+    "bump, x": {"make": bumps},
+    "bump, 72 + 5 x": {"make": bumps, "change": lambda x: 72 + 5 * x},
+    "bump, x / 1000": {"make": bumps, "change": lambda x: x / 1000},
+    "bump, 101325 + 400 x": {"make": bumps, "change": lambda x: 101325 + 400 * x},
+    "bump, each series in its own units": {"make": bumps, "overrides": ["model.standardize=series"]},
+    "chirp, patches of 10": {"make": chirps, "patch_length": 10},
+    "chirp, patches of 5": {"make": chirps, "patch_length": 5},
+    "chirp, patches of 2": {"make": chirps, "patch_length": 2},
+    "chirp, patches of 2, forget bias 0": {
+        "make": chirps,
+        "patch_length": 2,
+        "overrides": ["model.forget_bias=0"],
+    },
+    "missing beat": {"make": beats},
+    "missing beat, forget bias 0": {"make": beats, "overrides": ["model.forget_bias=0"]},
+}
+
+
+def main():
+    args = common.parse_args(__doc__)
+    results = {label: measure(label, args, measure_row, row) for label, row in ROWS.items()}
+    print_results("series", common.SCORES, results)
+
+
+if __name__ == "__main__":
+    run_script(main)
