@@ -41,6 +41,7 @@ SETTINGS = {
     "data.test_fraction": (float, 0.01, 0.9),
     "model.patch_length": (int, 1, 50_000),
     "model.channels": (int, 1, 10_000),
+    "model.classes": (int, 2, 10_000),
     "model.standardize": (str, "series", "training_set", "none"),
     "model.differences": (bool, False, True),
     "model.smallest_change": (float, 1e-6, 1000),

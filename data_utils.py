@@ -11,6 +11,10 @@ import numpy as np
 
 from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, SETTINGS
 
+NUMBER_THEM = (
+    "names, labels = np.unique(labels, return_inverse=True) makes them so, in the order of names"
+)
+
 
 class UserError(ValueError):
     """An error that the user can fix. A script shows it in one line; any other error is a bug."""
@@ -95,16 +99,19 @@ def check_series(series):
 
 
 def check_labels(labels, count):
-    """Array-like of 0 (normal) and 1 (anomalous) -> int64 array (count,). UserError: anything else."""
-    array = _numbers(labels, "labels")
+    """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,). UserError."""
+    try:
+        array = _numbers(labels, "labels")
+    except UserError as error:
+        raise UserError(f"{error}; {NUMBER_THEM}") from error
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
-    good = np.isin(array, (0, 1))
-    if not good.all():
-        row = np.argmin(good)
-        raise UserError(
-            f"label {row} is {array[row]:g}, not 0 or 1; for classes 1 and 2, use labels == 2"
-        )
+    if not np.isfinite(array).all():
+        raise UserError(f"label {np.argmin(np.isfinite(array))} is NaN, infinity or a masked value")
+    held = np.unique(array)
+    if not (np.isin(held, (0, 1)).all() or np.array_equal(held, np.arange(len(held)))):
+        shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
+        raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}; {NUMBER_THEM}")
     return array.astype(np.int64)
 
 
@@ -115,7 +122,8 @@ def _numbers(values, name):
     except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length; tensors
         raise UserError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
-        raise UserError(f"{name} must be numbers, got an array of {array.dtype}")
+        hint = "; of a pandas table, pass .to_numpy(float)" if array.dtype.kind == "O" else ""
+        raise UserError(f"{name} must be numbers, got an array of {array.dtype}{hint}")
     return array.astype(np.float64).filled(np.nan)
 
 
@@ -151,6 +159,7 @@ def check_config(config):
     if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
         raise UserError("the config must be an object of the sections data, model and training")
     given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
+    given |= {name: part for name, part in config.items() if not part}  # an empty section
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:

@@ -3,22 +3,29 @@
 import numpy as np
 from sklearn import metrics as sk
 
-from constants import ANOMALOUS, CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
-from data import make_splits
+from constants import CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
+from data import check_mask, test_series
 from data_utils import UserError, check_labels, make_parser, override_config, run_script, save_json
-from model import load_checkpoint
+from model import load_checkpoint, predicted_labels
 
 
 def classification_metrics(labels, probability):
-    """Scores of the probabilities (N,) of being anomalous against the labels (N,)."""
-    predicted = probability > 0.5
-    return {
+    """Scores of the probabilities, (N,) of being anomalous or (N, K), against the labels (N,)."""
+    predicted = predicted_labels(probability)
+    metrics = {
         "accuracy": sk.accuracy_score(labels, predicted),
+        "confusion_matrix": sk.confusion_matrix(labels, predicted).tolist(),
+    }
+    if probability.ndim == 2:
+        return metrics | {
+            "recall": sk.recall_score(labels, predicted, average=None, zero_division=0).tolist(),
+            "macro_f1": sk.f1_score(labels, predicted, average="macro", zero_division=0),
+        }
+    return metrics | {
         "precision": sk.precision_score(labels, predicted, zero_division=0),
         "recall": sk.recall_score(labels, predicted, zero_division=0),
         "f1": sk.f1_score(labels, predicted, zero_division=0),
         "roc_auc": sk.roc_auc_score(labels, probability),
-        "confusion_matrix": sk.confusion_matrix(labels, predicted).tolist(),
     }
 
 
@@ -50,27 +57,37 @@ def step_auc(weights, flat):
 
 
 def evaluate(test, probability, attention):
-    """All metrics of the predictions for a split: of the attention only where flat_mask is known."""
+    """All metrics of the predictions for a split: of the attention only where flat_mask is known.
+
+    It is measured on the anomalous series; with more than two classes, on those with a marked step.
+    UserError: labels or a mask that do not fit, or not two classes in the split.
+    """
     labels = check_labels(test.labels, len(probability))
+    if labels.min() == labels.max():
+        raise UserError(f"all {len(labels)} series have the label {labels[0]}: nothing to tell apart")
     metrics = classification_metrics(labels, probability)
-    if test.flat_mask is None:
+    flat_mask = check_mask(test.flat_mask, labels, attention.shape[1])
+    if flat_mask is None or not flat_mask.any():
         return metrics
-    flat_mask = np.asarray(test.flat_mask, dtype=bool)[labels == ANOMALOUS]
+    marked = flat_mask.any(axis=1)
+    flat_mask, attention = flat_mask[marked], attention[marked]
     uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])
     return metrics | {
-        "attention": attention_metrics(attention[labels == ANOMALOUS], flat_mask),
+        "attention": attention_metrics(attention, flat_mask),
         "uniform_attention": attention_metrics(uniform, flat_mask),
     }
 
 
 def print_report(test, probability, metrics):
     """Print scikit-learn's report, then all that was measured."""
-    predicted = probability > 0.5
-    print(sk.classification_report(test.labels, predicted, target_names=LABEL_NAMES, zero_division=0))
+    names = LABEL_NAMES if probability.ndim == 1 else None  # None: the numbers of the classes
+    predicted = predicted_labels(probability)
+    print(sk.classification_report(test.labels, predicted, target_names=names, zero_division=0))
     for name, value in metrics.items():
         if not isinstance(value, dict):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
-    print(f"\n{'attention':18}{'this model':>10}{'uniform':>10}")
+    if "attention" in metrics:
+        print(f"\n{'attention':18}{'this model':>10}{'uniform':>10}")
     for name, value in metrics.get("attention", {}).items():
         print(f"{name:18}{value:10.4f}{metrics['uniform_attention'][name]:10.4f}")
 
@@ -80,18 +97,18 @@ def main():
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
-    data_config = override_config(config, args.set)["data"]
-    is_own = data_config == config["data"]
+    other = override_config(config, args.set)
+    is_own = other == config
     # With the same seed and, say, another test_fraction, series of the training would be tested.
-    if not is_own and data_config["seed"] == config["data"]["seed"]:
+    if not is_own and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
-    test = make_splits(data_config).test
+    test = test_series(other)
     print(f"tested on {len(test.labels)} generated sine waves\n")
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)
     print_report(test, probability, metrics)
     if is_own:
-        save_json(args.artifacts / METRICS_NAME, metrics | {"data": data_config})
+        save_json(args.artifacts / METRICS_NAME, metrics | {"data": config["data"]})
         print(f"\nthese numbers are in {args.artifacts / METRICS_NAME}")
 
 

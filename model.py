@@ -17,6 +17,7 @@ from data_utils import UserError, check_config, check_series, write_file
 
 torch.set_num_threads(1)  # the steps of an LSTM are too small to share out
 
+RISING_SHARE = 0.3  # of the steps of one cycle
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
 LAG = 1.5  # patches, over which the changes in a token are taken
 
@@ -33,6 +34,7 @@ class AttentionClassifier(nn.Module):
         self,
         patch_length,  # time steps per token; with 1, each step is a token
         channels,  # values per time step: 1 for series (B, T), C for series (B, T, C)
+        classes,  # 2: one logit, above 0 for anomalous; K > 2: a logit for each class
         standardize,  # the units of the values: of each "series", of the "training_set", or "none"
         differences,  # whether a token also holds the change around each of its steps
         smallest_change,  # in those units: changes below it hardly count, see `tokenize`
@@ -65,14 +67,14 @@ class AttentionClassifier(nn.Module):
             nn.Tanh(),
             nn.Linear(attention_size, 1, bias=False),  # a bias would cancel in the softmax
         )
-        self.classifier = nn.Linear(2 * hidden_size, 1)
+        self.classifier = nn.Linear(2 * hidden_size, 1 if classes == 2 else classes)
 
     def forward(self, series):
-        """Series (B, T) or (B, T, C) -> logits (B,) and attention (B, T), whose rows sum to 1."""
+        """Series (B, T) or (B, T, C) -> logits (B,) or (B, K) and attention (B, T), each row of sum 1."""
         tokens = self.tokenize(series)  # (B, P, F): P = T / patch_length tokens of F features
         states, _ = self.lstm(tokens)  # (B, P, 2H)
         context, weights = self.pool(states)  # (B, 2H), (B, P)
-        logits = self.classifier(context).squeeze(1)  # (B,)
+        logits = self.classifier(context).squeeze(1)  # (B,), or (B, K) for K > 2 classes
         # The steps of a token share its weight.
         attention = weights.repeat_interleave(self.patch_length, dim=1) / self.patch_length  # (B, T)
         return logits, attention
@@ -140,17 +142,25 @@ class AttentionClassifier(nn.Module):
     def predict(self, series):
         """Classify raw series, batch by batch: only their float64 copy and the results grow with them.
 
-        series: array-like (N, T), or (T,) for one, or (N, T, C). Returns float32 arrays, the probability
-        of being anomalous (N,) and the attention (N, T). UserError: no such series.
+        series: array-like (N, T), or (T,) for one, or (N, T, C). Returns float32 arrays: the probability
+        of anomalous (N,), or of each of K > 2 classes (N, K); and the attention (N, T). UserError: no
+        such series.
         """
         self.eval()
         batches = torch.from_numpy(check_series(series)).split(EVALUATION_BATCH)
         outputs = [self(batch) for batch in batches]
-        probability = torch.cat([logits for logits, _ in outputs]).sigmoid().numpy()
+        logits = torch.cat([logits for logits, _ in outputs])
+        probability = (logits.sigmoid() if logits.ndim == 1 else logits.softmax(dim=1)).numpy()
         attention = torch.cat([attention for _, attention in outputs]).numpy()
         if np.isnan(probability).any():
-            raise UserError(f"the answer to series {np.isnan(probability).argmax()} is not a number")
+            row = np.argwhere(np.isnan(probability))[0, 0]
+            raise UserError(f"the answer to series {row} is not a number")
         return probability, attention
+
+
+def predicted_labels(scores):
+    """The labels (N,) by probabilities or logits: (N, K), or probabilities (N,) of anomalous."""
+    return scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0.5).astype(np.int64)
 
 
 def z_score(series):
@@ -170,15 +180,16 @@ def difference(series, lag):
 
 @dataclass
 class Trainer:
-    """Adam on binary cross-entropy with early stopping, for any model with this forward."""
+    """Adam on cross-entropy with early stopping, for any model with this forward."""
 
-    model: nn.Module  # forward(series) -> (logits, attention)
+    model: nn.Module  # forward(series) -> (logits (B,) or (B, K), attention)
     seed: int  # for the order of the training series
     batch_size: int
     max_epochs: int
     patience: int  # epochs without a lower validation loss after which the training stops
     learning_rate: float  # the highest one, if the schedule changes it
-    schedule: str  # "constant", or "one_cycle" (Smith & Topin 2019): it rises, then falls to almost 0
+    schedule: str  # "constant", or "one_cycle" (Smith & Topin 2019): it rises, then falls to almost 0;
+    # patience counts from its highest value on, for while it rises the loss may, too
 
     def fit(self, train_set, val_set, on_epoch=None):
         """Train, then give the model back its parameters of the lowest validation loss.
@@ -190,11 +201,13 @@ class Trainer:
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
         val_loader = DataLoader(val_set, EVALUATION_BATCH)
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
-        scheduler = None
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+        scheduler, warm_up = None, 0  # epochs before the highest rate
         if self.schedule == "one_cycle":
-            steps = self.max_epochs * len(loader)
-            scheduler = OneCycleLR(optimizer, self.learning_rate, steps, cycle_momentum=False)
+            steps, warm_up = self.max_epochs * len(loader), RISING_SHARE * self.max_epochs
+            scheduler = OneCycleLR(
+                optimizer, self.learning_rate, steps, pct_start=RISING_SHARE, cycle_momentum=False
+            )
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         best_loss, best_epoch, best_parameters = math.inf, 0, None
@@ -214,7 +227,7 @@ class Trainer:
             if val_loss < best_loss:
                 best_loss, best_epoch = val_loss, epoch
                 best_parameters = copy.deepcopy(self.model.state_dict())
-            if epoch - best_epoch >= self.patience:
+            if epoch - max(best_epoch, warm_up) >= self.patience:
                 break
         if best_parameters is None:
             raise UserError("the validation loss is not a number: try a lower learning rate")
@@ -227,7 +240,7 @@ class Trainer:
         total = 0.0
         for series, labels in loader:
             logits, _ = self.model(series)
-            loss = F.binary_cross_entropy_with_logits(logits, labels)
+            loss = cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -242,9 +255,15 @@ class Trainer:
         self.model.eval()
         logits = torch.cat([self.model(series)[0] for series, _ in loader])
         labels = torch.cat([labels for _, labels in loader])
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
-        accuracy = ((logits > 0) == (labels == 1)).double().mean()  # logit 0: probability 0.5
-        return loss.item(), accuracy.item()
+        predicted = logits > 0 if logits.ndim == 1 else logits.argmax(dim=1)
+        return cross_entropy(logits, labels).item(), (predicted == labels).double().mean().item()
+
+
+def cross_entropy(logits, labels):
+    """Of logits (B,) for two classes, or (B, K), and labels (B,): the mean loss."""
+    if logits.ndim == 1:
+        return F.binary_cross_entropy_with_logits(logits, labels.float())
+    return F.cross_entropy(logits, labels)
 
 
 def save_checkpoint(path, model, config):

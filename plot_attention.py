@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
-from data import make_splits, shade_flat
+from data import shade_flat, test_series
 from data_utils import UserError, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
 
@@ -21,41 +21,70 @@ MOST_COLUMNS = 3  # of a picture
 def plot_attention(indices, series, probability, attention, labels=None, flat_mask=None):
     """A figure with a column for each series: the signal coloured by attention, the attention below.
 
-    Series and attention (N, T); probability of being anomalous (N,); indices (N,), for the titles; where
-    the truth is known, labels (N,) and flat_mask (N, T).
+    Series (N, T), or (N, T, C), with a line for each channel: the attention is of the time steps, not of
+    the channels. Attention (N, T); probability of being anomalous (N,), or of each class (N, K);
+    indices (N,), for the titles; where the truth is known, labels (N,) and flat_mask (N, T).
     """
-    count, num_points = series.shape
+    series = check_series(series)
+    channels = series.reshape(*series.shape[:2], -1)  # (N, T, C)
+    count, num_points, _ = channels.shape
     options = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, count, sharex=True, squeeze=False, **options)
     steps = np.arange(num_points)
     for column, (upper, lower) in enumerate(axes.T):
-        points = np.column_stack([steps, series[column]])
-        line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3)
-        most = attention[column].max()
-        line.set_array(attention[column, :-1] / max(most, 5 / num_points))  # black: 5 x uniform
-        line.set_clim(0, 1)
-        upper.add_collection(line)
+        for values in channels[column].T:
+            # One line segment from each step to the next, so that each can have its own colour.
+            points = np.column_stack([steps, values])
+            segments = np.stack([points[:-1], points[1:]], axis=1)
+            line = LineCollection(segments, cmap=ATTENTION_COLORS, lw=3)
+            line.set_array(attention[column, :-1])
+            line.set_clim(0, 5 / num_points)
+            upper.add_collection(line)
         upper.autoscale_view()
-        truth = "" if labels is None else f", truly {LABEL_NAMES[labels[column]]}"
-        upper.set_title(f"series {indices[column]}{truth}\np(anomalous) = {probability[column]:.3f}")
+        truth = "" if labels is None else f", truly {class_name(labels[column], probability)}"
+        upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
-        lower.set(xlabel="time step", ylim=(0, 1.05 * most))
+        lower.set(xlabel="time step", ylim=(0, 1.05 * attention[column].max()))
         if flat_mask is not None:
             shade_flat(upper, flat_mask[column])
             shade_flat(lower, flat_mask[column])
-    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 1), label="attention", pad=0.01)
-    bar.ax.set_yticklabels(("none", "most"))
+    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 5 / num_points), label="attention", pad=0.01)
+    bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    legends = (axis.get_legend_handles_labels() for axis in axes[1])  # every name is shown once
-    legend = {name: handle for handles, names in legends for handle, name in zip(handles, names)}
-    figure.legend(legend.values(), legend, loc="outside lower center", ncols=len(legend))
+    # The column that shades the most has every name that the legend needs.
+    handles = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda both: len(both[0]))
+    figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
     return figure
 
 
-def read_series(path, num_points):
-    """Series (N, num_points) from a file of numbers: one series per row, or one value per line."""
+def class_name(label, probability):
+    """Of a label, by the shape of the probabilities: (N,) for normal and anomalous."""
+    return LABEL_NAMES[int(label)] if np.ndim(probability) == 1 else f"class {int(label)}"
+
+
+def verdict(probability):
+    """Of one series, by its probability of anomalous or those of the classes (K,)."""
+    if np.ndim(probability):
+        return f"class {probability.argmax()}, p = {probability.max():.3f}"
+    return f"{LABEL_NAMES[int(probability > 0.5)]}, p(anomalous) = {probability:.3f}"
+
+
+def half_of(attention):
+    """The fewest steps that hold half of the attention (T,), as a list of stretches (first, last)."""
+    order = attention.argsort()[::-1]
+    needed = np.searchsorted(attention[order].cumsum(), 0.5)
+    steps = np.flatnonzero(attention >= attention[order[needed]])  # equal weights stay together
+    stretches = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
+    return [(int(stretch[0]), int(stretch[-1])) for stretch in stretches]
+
+
+def read_series(path, num_points=None):
+    """Series (N, T) from a file of numbers: one series per row, or one value per line.
+
+    UserError: no such file, or series of another length than `num_points`, if that is given.
+    """
     wanted = "it takes numbers separated by commas, one series per row, without header, label or index"
     try:
         with open(path, encoding="utf-8-sig") as file, warnings.catch_warnings(action="error"):
@@ -63,7 +92,7 @@ def read_series(path, num_points):
         series = check_series(series.T if series.shape[1] == 1 else series)
     except (ValueError, UserWarning) as error:  # the warning: an empty file
         raise UserError(f"{path}: {error}; {wanted}") from error
-    if series.shape[1] != num_points:
+    if num_points not in (None, series.shape[1]):
         held = f"{len(series)} series of {series.shape[1]} values"
         raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
     if len(series) > 1 and (np.diff(series[0]) == 1).all():
@@ -84,7 +113,7 @@ def main():
         series = read_series(args.series, config["data"]["num_points"])
         chosen = np.arange(len(series))
     else:
-        series, labels, flat_mask = make_splits(config["data"]).test
+        series, labels, flat_mask = test_series(config)
         _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
     if args.index is not None:
         if not 0 <= args.index < len(series):
@@ -93,11 +122,11 @@ def main():
 
     probability, attention = model.predict(series[chosen])
     for index, value, weights in zip(chosen, probability, attention):
-        verdict = f"series {index}: {LABEL_NAMES[int(value > 0.5)]}, p(anomalous) = {value:.3f}"
-        if value > 0.5:
-            first, last = np.searchsorted(weights.cumsum(), (0.25, 0.75))  # quartiles of the attention
-            verdict += f"; the middle half of the attention lies on the steps {first} to {last}"
-        print(verdict)
+        line = f"series {index}: {verdict(value)}"
+        if np.ndim(value) or value > 0.5:
+            places = ", ".join(f"{first} to {last}" for first, last in half_of(weights))
+            line += f"; half of the attention: steps {places}"
+        print(line)
 
     shown = chosen[:MOST_COLUMNS]
     truth = () if labels is None else (labels[shown], flat_mask[shown])

@@ -26,14 +26,29 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
     config = check_config(config)
     train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
     val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
-    num_points = train_set.tensors[0].shape[1]
-    if num_points != config["data"]["num_points"]:
-        raise UserError(f"the series have {num_points} points: set data.num_points to that")
+    for name, (series, labels) in (("training", train_set.tensors), ("validation", val_set.tensors)):
+        check_fit(name, series, labels, config)
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
     if config["model"]["standardize"] == "training_set":
         model.learn_units(train_set.tensors[0])
     return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
+
+
+def check_fit(name, series, labels, config):
+    """UserError: these series or labels are of another shape or number than the settings say."""
+    num_points, channels = config["data"]["num_points"], config["model"]["channels"]
+    if (*series.shape[1:], 1)[:2] != (num_points, channels):
+        raise UserError(
+            f"the {name} series have the shape {tuple(series.shape)}; data.num_points and model.channels "
+            f"say (N, {num_points}, {channels})"
+        )
+    held = labels.unique().tolist()
+    if len(held) != config["model"]["classes"]:
+        raise UserError(
+            f"the {name} series have the labels {held}: model.classes={config['model']['classes']} needs "
+            "each of as many"
+        )
 
 
 def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
@@ -51,7 +66,7 @@ def plot_history(history):
     axis.semilogy(epochs, history["val_loss"], "s--", color=LINE_COLORS[1], label="validation")
     axis.axvline(best, color="black", ls=":", label=f"best epoch, which is kept: {best}")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axis.set(xlim=(0.5, len(epochs) + 0.5), xlabel="epoch", ylabel="binary cross-entropy (log scale)")
+    axis.set(xlim=(0.5, len(epochs) + 0.5), xlabel="epoch", ylabel="cross-entropy (log scale)")
     axis.set_title("Loss during training")
     axis.legend()
     return figure

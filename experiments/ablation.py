@@ -123,6 +123,18 @@ NETWORKS = {
     "unit of its own": (OwnUnit, *TEN_EPOCHS),
     "... short memory": (OwnUnit, SHORT_MEMORY, *TEN_EPOCHS),
 }
+PLOTTED = {  # with the names in the picture
+    "default": "default",
+    "mean pooling: no attention": "mean pooling",
+    "Transformer": "Transformer",
+    "... at most 3 tokens away": "Transformer, at most 3 tokens away",
+    "... outputs normalised": "Transformer, outputs normalised",
+    "no context": "no context",
+    "two LSTM layers": "two LSTM layers",
+    "short memory": "short memory",
+    "values alone": "values alone",
+    "... short memory": "unit of its own, short memory",
+}
 VARIANTS = {
     "changes from 0.1": ("model.smallest_change=0.1",),
     "changes from 1": ("model.smallest_change=1",),
@@ -189,9 +201,9 @@ def plot_locality(panels):
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axis, (title, results) in zip(axes, panels.items()):
-        for marker, (label, by_seed) in zip("o_^v<sDXP*ph", results.items()):
-            x, y = ([result[name] for result in by_seed] for name in ("locality", "mass"))
-            axis.plot(x, y, marker, ms=8, alpha=0.7, label=label)
+        for marker, label in zip("o_^v<sDXP*", PLOTTED):
+            x, y = ([result[name] for result in results[label]] for name in ("locality", "mass"))
+            axis.plot(x, y, marker, ms=8, alpha=0.7, label=PLOTTED[label])
         axis.set(title=title, xlabel="locality of the states", ylim=(0, 1.05))
     axes[0].set_ylabel("attention on the flat segment (mass)")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
@@ -202,26 +214,23 @@ def plot_tracing(models, series, flat_mask):
     """One series by each of the models {name: model}: S as a map, its attention as it is and traced."""
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots(3, len(models), height_ratios=(4, 1, 1), sharex="col", squeeze=False)
+    edge = len(series) - 0.5
+    options = {"cmap": "Greys", "vmax": 0.5, "extent": (-0.5, edge, edge, -0.5), "aspect": "auto"}
     for (name, model), (above, middle, below) in zip(models.items(), axes.T):
         shares = token_shares(model, model.tokenize(torch.from_numpy(series[None])))
-        attention = model.predict(series)[1]
-        traced = trace_attention(model, series)
-        edge = len(series) - 0.5
-        above.imshow(
-            shares[0].numpy(), cmap="Greys", vmax=0.5, extent=(-0.5, edge, edge, -0.5), aspect="auto"
-        )
+        picture = above.imshow(shares[0].numpy(), **options)
         above.set(title=name, ylabel="place of the state")
         for step in np.flatnonzero(np.diff(flat_mask)):
             above.axvline(step, color=FLAT_COLOR, lw=1.5)
             above.axhline(step, color=FLAT_COLOR, lw=1.5)
-        for axis, values, label in (
-            (middle, attention, "attention"),
-            (below, traced, "traced"),
-        ):
-            axis.fill_between(np.arange(len(series)), values[0], step="mid", color=LINE_COLORS[0])
+        lower = {"attention": (middle, model.predict(series)[1][0])}
+        lower["traced"] = below, trace_attention(model, series)[0]
+        for label, (axis, values) in lower.items():
+            axis.fill_between(np.arange(len(series)), values, step="mid", color=LINE_COLORS[0])
             axis.set(ylabel=label, ylim=(0, 1.05 * values.max()))
             shade_flat(axis, flat_mask)
         below.set_xlabel("time step of the token")
+    figure.colorbar(picture, ax=axes[0], label="share of the state's gradient", extend="max")
     return figure
 
 

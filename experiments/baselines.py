@@ -13,7 +13,7 @@ from torch import nn
 
 from constants import ANOMALOUS
 from data import make_splits
-from data_utils import load_config, run_script
+from data_utils import run_script
 from evaluate import attention_metrics
 from experiments.common import mean_and_worst, measure, parse_args, print_table, settings
 from experiments.labelled import bumps, chirps, make_labelled_splits
@@ -65,11 +65,6 @@ def window_features(series):
     return np.column_stack(features)
 
 
-def token_features(series):
-    """The network's tokens, in one row per series."""
-    return AttentionClassifier(**load_config()["model"]).tokenize(torch.from_numpy(series)).flatten(1)
-
-
 def scikit_learn(classifier, features, splits, config):
     """A classifier of scikit-learn fitted to features of the series."""
     classifier.set_params(random_state=config["training"]["seed"])
@@ -82,7 +77,9 @@ class ConvolutionalClassifier(nn.Module):
 
     def __init__(self, on_tokens, **model_settings):
         super().__init__()
-        self.tokenizer = AttentionClassifier(**model_settings) if on_tokens else None
+        values = {} if on_tokens else {"patch_length": 1, "differences": False}
+        self.tokenizer = AttentionClassifier(**model_settings | values)
+        self.learn_units = self.tokenizer.learn_units
         # Tokens are as long as ten steps already: narrow kernels and no stride.
         shape = {"kernel_size": 3, "padding": 1} if on_tokens else {"kernel_size": 9, "stride": 2}
         self.features = nn.Sequential(
@@ -96,10 +93,7 @@ class ConvolutionalClassifier(nn.Module):
         self.classifier = nn.Linear(32, 1)
 
     def forward(self, series):
-        if self.tokenizer:
-            tokens = self.tokenizer.tokenize(series)  # (B, P, F)
-        else:
-            tokens = z_score(series.unsqueeze(2))  # (B, T, 1)
+        tokens = self.tokenizer.tokenize(series)  # (B, P, F), or the values of each step (B, T, 1)
         features = self.features(tokens.transpose(1, 2))  # (B, 32)
         return self.classifier(features).squeeze(1), None  # no attention
 
@@ -115,16 +109,14 @@ def torch_network(build, splits, config):
         return model(torch.from_numpy(splits.test.series))[0].numpy() > 0, None
 
 
-MLP = MLPClassifier(early_stopping=True)  # one hidden layer of 100 units
 METHODS = {
     "flattest window": flattest_window,
     "logistic regression": partial(scikit_learn, LogisticRegression(max_iter=1000), standardised),
-    "MLP (scikit-learn)": partial(scikit_learn, MLP, standardised),
+    "MLP (scikit-learn)": partial(scikit_learn, MLPClassifier(early_stopping=True), standardised),
     "gradient boosting, on features of windows": partial(
         scikit_learn, HistGradientBoostingClassifier(), window_features
     ),
     "1-D CNN": partial(torch_network, partial(ConvolutionalClassifier, False)),
-    "MLP, on our tokens": partial(scikit_learn, MLP, token_features),
     "1-D CNN, on our tokens": partial(torch_network, partial(ConvolutionalClassifier, True)),
     "attention (ours)": partial(torch_network, AttentionClassifier),
 }
@@ -141,6 +133,9 @@ DATA_SETS = {
     "5 % noise": partial(waves, noise=0.05),
     "bump": partial(make_labelled_splits, make=bumps),
     "chirp": partial(make_labelled_splits, make=chirps, patch_length=2),
+    "chirp or backwards": partial(
+        make_labelled_splits, make=partial(chirps, backwards=True), patch_length=2
+    ),
 }
 
 

@@ -19,46 +19,42 @@ RECIPE = (
 )
 
 
-def place_events(rng, num_points, length):
-    """Labels (N,), and for each series the steps (N, length) of an event at a random place."""
-    starts = rng.integers(num_points - length, size=(COUNT, 1))
-    return np.arange(COUNT) % 2, starts + np.arange(length)
-
-
-def marked(labels, steps, num_points):
-    """The mask (N, T) of the steps of the events, in the series with label 1."""
-    mask = np.zeros((COUNT, num_points), dtype=bool)
+def events(rng, num_points, length):
+    """Labels (N,), the steps (N, length) of an event in each series, and the mask of class 1 (N, T)."""
+    labels, mask = np.arange(COUNT) % 2, np.zeros((COUNT, num_points), dtype=bool)
+    steps = rng.integers(num_points - length, size=(COUNT, 1)) + np.arange(length)
     np.put_along_axis(mask, steps, True, axis=1)
-    return mask & (labels == 1)[:, None]
+    return labels, steps, mask & (labels == 1)[:, None]
 
 
 def bumps(rng):
     """Noise; in class 1, twelve steps lie higher. It is the README's example."""
-    labels, steps = place_events(rng, 120, 12)
-    mask = marked(labels, steps, 120)
+    labels, _, mask = events(rng, 120, 12)
     return rng.normal(size=mask.shape) + 2 * mask, labels, mask
 
 
-def chirps(rng):
-    """Noise with a chirp of 24 steps: its frequency rises in class 1, and falls in class 0."""
-    labels, steps = place_events(rng, 120, 24)
+def chirps(rng, backwards=False):
+    """Noise; in class 1 with a chirp: its frequency rises. In class 0 there is none, or it falls."""
+    labels, steps, mask = events(rng, 120, 24)
     time = np.arange(24)
-    chirp = 2 * np.sin(2 * np.pi * (0.03 + 0.006 * time) * time)  # 0.03 to 0.31 cycles per step
-    series = rng.normal(scale=0.5, size=(COUNT, 120))
-    series[np.arange(COUNT)[:, None], steps] += np.where(labels[:, None] == 1, chirp, chirp[::-1])
-    return series, labels, marked(labels, steps, 120)
+    chirp = 1.5 * np.sin(2 * np.pi * (0.03 + 0.006 * time) * time)  # 0.03 to 0.31 cycles per step
+    series = rng.normal(scale=0.5, size=mask.shape)
+    other = chirp[::-1] if backwards else np.zeros(24)
+    series[np.arange(COUNT)[:, None], steps] += np.where(labels[:, None] == 1, chirp, other)
+    return series, labels, mask
 
 
 def beats(rng):
     """A pulse every 14 steps; in class 1, one is missing: the event is the gap of 28 steps."""
-    labels = np.arange(COUNT) % 2
-    places = rng.integers(14, size=(COUNT, 1)) + 14 * np.arange(11)  # of the pulses, in 160 steps
+    labels, mask = np.arange(COUNT) % 2, np.zeros((COUNT, 160), dtype=bool)
+    places = rng.integers(14, size=(COUNT, 1)) + 14 * np.arange(11)  # of the pulses
     missing = rng.integers(2, 9, size=COUNT)
     height = 1 - (np.arange(11) == missing[:, None]) * labels[:, None]  # (N, 11)
     distance = np.arange(160) - places[:, :, None]  # (N, 11, T)
     series = (height[:, :, None] * np.exp(-((distance / 1.5) ** 2) / 2)).sum(axis=1)
     gap = places[np.arange(COUNT), missing][:, None] + np.arange(-14, 14)
-    return series + rng.normal(scale=0.1, size=series.shape), labels, marked(labels, gap, 160)
+    np.put_along_axis(mask, gap, True, axis=1)
+    return series + rng.normal(scale=0.1, size=mask.shape), labels, mask & (labels == 1)[:, None]
 
 
 def make_labelled_splits(args, seed, make, change=np.copy, patch_length=4, overrides=()):

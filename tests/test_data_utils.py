@@ -119,6 +119,10 @@ def test_the_gate_takes_numbers_in_any_container():
     assert check_series([[1e39, 1e149]])[0, 1] == 1e149
     for same in ([0, 1, 1], np.array([False, True, True]), Frame([0, 1, 1]), torch.tensor([0.0, 1, 1])):
         assert check_labels(same, 3).tolist() == [0, 1, 1]
+    assert check_labels([2, 0, 1], 3).tolist() == [2, 0, 1] and check_labels([1, 1], 2).tolist() == [
+        1,
+        1,
+    ]
 
 
 def test_the_gate_gives_a_copy():
@@ -154,12 +158,15 @@ def test_the_gate_names_the_series_that_is_wrong(series, said):
 @pytest.mark.parametrize(
     "labels, said",
     [
-        ([1, 2, 1], "label 1 is 2, not 0 or 1; for classes 1 and 2, use labels == 2"),
-        ([-1, 1, 1], "label 0 is -1, not 0 or 1"),
-        ([0, 1, np.nan], "label 2 is nan"),
+        ([1, 2, 1], r"0 and 1, or 0 .. K-1, got 1, 2; names, labels = np.unique\(labels, return_inv"),
+        ([-1, 1, 1], "got -1, 1; names, labels = np.unique"),
+        ([0, 2, 3], "got 0, 2, 3; names"),
+        ([0, 0.5, 1], "got 0, 0.5, 1; names"),
+        ([0, 1, np.nan], "label 2 is NaN"),
         ([0, 1], r"3 series need labels of the shape \(3,\), got \(2,\)"),
         ([[0], [1], [1]], r"got \(3, 1\)"),
-        (["0", "1", "1"], "labels must be numbers"),
+        (["up", "down", "up"], "labels must be numbers, got an array of <U4; names, labels = np.unique"),
+        (np.array([0, 1, None]), "array of object; of a pandas table, pass .to_numpy"),
     ],
 )
 def test_the_gate_names_the_label_that_is_wrong(labels, said):
@@ -203,6 +210,11 @@ def test_each_setting_refuses_what_its_entry_does_not_allow(config, name):
     del config[section][key]
     with pytest.raises(UserError, match=f"^the config lacks {name}$"):
         check_config(config)
+
+
+def test_an_empty_section_is_unknown_too(config):
+    with pytest.raises(UserError, match="the config does not know modell$"):
+        check_config(config | {"modell": {}})
 
 
 def test_numbers_of_numpy_become_plain_ones(config):

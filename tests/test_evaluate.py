@@ -4,7 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from data import LabelledSeries
 from data_utils import UserError
-from evaluate import attention_metrics, classification_metrics, evaluate, step_auc
+from evaluate import attention_metrics, classification_metrics, evaluate, print_report, step_auc
 
 
 def test_classification_metrics_worked_out_by_hand():
@@ -57,6 +57,17 @@ def test_step_auc_is_scikit_learns_with_and_without_ties():
         assert step_auc(weights, flat) == pytest.approx(roc_auc_score(flat, weights))
 
 
+def test_metrics_of_three_classes_worked_out_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 0, 1, 1, 1, 0])
+    metrics = classification_metrics(labels, np.eye(3)[predicted])
+    assert metrics["confusion_matrix"] == [[3, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert metrics["accuracy"] == pytest.approx(5 / 7)
+    assert metrics["recall"] == pytest.approx([3 / 4, 1, 0])
+    # F1 = 2 tp / (2 tp + fp + fn): 6 / 8, 4 / 5, 0
+    assert metrics["macro_f1"] == pytest.approx((6 / 8 + 4 / 5 + 0) / 3)
+
+
 def test_evaluate_takes_masks_of_numbers_no_mask_and_no_other_labels():
     probability, attention = np.array([0.2, 0.9]), np.array([[0.5, 0.5, 0], [0.1, 0.6, 0.3]])
     mask = np.array([[0, 0, 0], [0, 1, 0]])
@@ -64,5 +75,26 @@ def test_evaluate_takes_masks_of_numbers_no_mask_and_no_other_labels():
     metrics = evaluate(test, probability, attention)["attention"]
     assert (metrics["mass"], metrics["pointing"], metrics["auc"]) == (0.6, 1, 1)
     assert "attention" not in evaluate(test._replace(flat_mask=None), probability, attention)
-    with pytest.raises(UserError, match="label 0 is 2"):
-        evaluate(test._replace(labels=[2, 1]), probability, attention)
+    for wrong, said in (
+        ({"labels": [2, 1]}, "got 1, 2"),
+        ({"labels": [1, 1]}, "all 2 series have the label 1"),
+        ({"labels": [1, 0]}, "none of a normal one: series 0"),
+        ({"flat_mask": mask * 0}, "series 1"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate(test._replace(**wrong), probability, attention)
+
+
+def test_attention_of_many_classes_is_measured_on_marked_series():
+    probability, attention = np.eye(3), np.array([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
+    test = LabelledSeries(None, [0, 1, 2], np.array([[0, 0], [1, 0], [1, 0]]))
+    assert evaluate(test, probability, attention)["attention"]["mass"] == pytest.approx(0.55)
+
+
+def test_print_report_names_each_class(capsys):
+    test = LabelledSeries(None, np.array([0, 1, 2]), None)
+    probability = np.eye(3)
+    print_report(test, probability, evaluate(test, probability, np.ones((3, 2)) / 2))
+    out = capsys.readouterr().out
+    assert "macro_f1          1.0000" in out and "recall            [1.0, 1.0, 1.0]" in out
+    assert "uniform" not in out

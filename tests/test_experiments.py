@@ -17,8 +17,8 @@ from experiments import (
     baselines,
     common,
     explanations,
-    failures,
     faithfulness,
+    labelled,
     recording,
     robustness,
 )
@@ -41,6 +41,7 @@ def test_every_experiment_runs(tmp_path, monkeypatch, capsys, name):
         "ablation": 2,
         "baselines": 0,
         "explanations": 0,
+        "labelled": 0,
         "faithfulness": 0,
         "robustness": 0,
     }.get(name, 1)
@@ -149,37 +150,103 @@ def test_explanations_of_a_linear_network_are_known():
 
 
 def test_a_recording_of_ones_own(tmp_path, monkeypatch, capsys):
-    steps = np.arange(4 * 500)
-    np.savetxt(tmp_path / "mine.csv", steps)
-    recording_read = recording.read_recording(tmp_path / "mine.csv", 500)
-    splits = recording.make_recording_splits(recording_read, recording.in_order(2000), load_config())
+    steps = np.arange(4000)
+    (tmp_path / "mine.csv").write_text("\ufeff" + "\n".join(map(str, steps)), encoding="utf-8")
+    splits = recording.make_recording_splits(steps, load_config())
     assert [len(split.labels) for split in splits] == [7000, 1000, 2000]
     limits = [(split.series.min(), split.series.max()) for split in splits]
-    assert limits == [(0, 999), (1000, 1499), (1500, 1999)]
+    assert limits == [(0, 1999), (2000, 2999), (3000, 3999)]
     monkeypatch.setattr(sys, "argv", ["recording", "--quick", "--recording", str(tmp_path / "mine.csv")])
     monkeypatch.chdir(tmp_path)
     recording.main()
     assert "its first half, tested on its last quarter" in capsys.readouterr().out
-    np.savetxt(tmp_path / "short.csv", steps[:-1])
-    with pytest.raises(
-        UserError, match="short.csv holds 1999 numbers; four windows of 500 are the least"
-    ):
-        recording.read_recording(tmp_path / "short.csv", 500)
-    (tmp_path / "words.csv").write_text("voltage\n1\n")
-    with pytest.raises(UserError, match="words.csv must hold one number per line"):
-        recording.read_recording(tmp_path / "words.csv", 500)
 
 
-def test_longest_runs_and_the_rule_that_rests_on_them():
-    series = np.array([[1, 1, 2, 2, 2], [1, 2, 3, 4, 5], [3, 3, 3, 3, 3], [0, 0, 1, 0, 0]])
-    assert baselines.longest_runs(series).tolist() == [3, 1, 5, 2]
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        (np.arange(3999), "holds 3999 numbers, at least 4000 are needed"),
+        (np.ones((3, 4000)), r"one row or one column of numbers, got \(3, 4000\)"),
+        ([1.0, np.nan] * 2000, "series 0 holds NaN"),
+    ],
+)
+def test_what_is_no_recording(values, said):
+    with pytest.raises(UserError, match=said):
+        recording.make_recording_splits(values, load_config())
 
-    def split(lengths, labels):  # series of ten steps that begin with so many equal values
-        rows = [[1.0] * n + list(range(2, 12 - n)) for n in lengths]
+
+def test_a_recording_may_be_a_row_a_column_or_a_list():
+    for same in ([1, 2, 3], [[1, 2, 3]], np.array([[1], [2], [3]])):
+        assert recording.check_recording(same, 3).tolist() == [1, 2, 3]
+
+
+def test_noise_is_added_to_the_flat_segments_and_the_ratio_is_kept():
+    values = np.random.default_rng(0).normal(size=5000).cumsum()
+    config = load_config(overrides=["data.noise=0.05", "data.normal_ratio=0.7"])
+    quiet = load_config(overrides=["data.normal_ratio=0.7"])
+    noisy, clean = (recording.make_recording_splits(values, c).train for c in (config, quiet))
+    assert (clean.labels == 0).mean() == 0.7
+    untouched = clean.labels == 0
+    assert np.array_equal(noisy.series[untouched], clean.series[untouched])
+    held = noisy.series[-1, noisy.flat_mask[-1]]
+    assert held.std() == pytest.approx(0.05 * values.std(), rel=0.5)
+
+
+def test_flat_stretches_of_the_training_part_are_reported(capsys):
+    values = np.random.default_rng(0).normal(size=5000)
+    values[100:160] = values[300:350] = values[4000:4100] = 1  # the last is not in the first half
+    recording.make_recording_splits(values, load_config())
+    assert "the training part holds 2 stretches of 50 or more equal values" in capsys.readouterr().out
+
+
+def test_the_rule_takes_its_number_from_validation_windows():
+    def split(runs, labels):  # windows of ten steps that begin with so many equal values
+        rows = [[1.0] * n + list(range(2, 12 - n)) for n in runs]
         return LabelledSeries(np.array(rows), np.array(labels), None)
 
-    splits = Splits(split([1, 2, 5, 6], [0, 0, 1, 1]), None, split([4, 5, 9, 3], [1, 1, 0, 0]))
-    assert baselines.rule(splits, None).tolist() == [1, 1, 1, 0]  # the threshold is 3.5
+    splits = Splits(None, split([1, 2, 5, 6], [0, 0, 1, 1]), split([4, 5, 9, 3, 1], [1, 1, 0, 0, 0]))
+    assert recording.rule(splits) == 4 / 5  # at least 3.5: one, nine equal values, is no event
+
+
+def test_places_are_found_to_the_last_step():
+    """By a network that sees exactly where a window is constant."""
+
+    def predict(windows):
+        flat = np.diff(windows, axis=1, append=np.nan) == 0
+        weights = flat / flat.sum(axis=1, keepdims=True).clip(min=1)
+        return np.where(flat.sum(axis=1) > 20, 0.9, 0.1), weights
+
+    values = np.random.default_rng(0).normal(size=1234)
+    values[400:470] = values[1160:] = 1
+    places = recording.find_places(SimpleNamespace(predict=predict, lag=0), values, 100)
+    assert [(start, stop) for start, stop, _ in places] == [(400, 469), (1160, 1233)]
+    assert all(probability == 0.9 for *_, probability in places)
+
+
+def test_the_flattest_window_and_its_place():
+    rng = np.random.default_rng(0)
+    series, labels = rng.normal(size=(60, 100)), np.arange(60) % 2
+    series[labels == 1, 40:70] *= 0.01
+    split = LabelledSeries(series, labels, None)
+    predicted, place = baselines.flattest_window(Splits(split, split, split), None)
+    assert np.array_equal(predicted, labels)
+    np.testing.assert_allclose(place.sum(axis=1), 1)
+    assert place[labels == 1, 40:70].sum() == pytest.approx(30)
+
+
+def test_the_events_lie_where_their_masks_say():
+    rng = np.random.default_rng(0)
+    series, labels, mask = labelled.bumps(rng)
+    assert np.array_equal(mask.sum(axis=1), 12 * labels)
+    assert series[mask].mean() == pytest.approx(2, abs=0.1)
+    assert abs(series[~mask].mean()) < 0.05
+    series, labels, mask = labelled.chirps(rng)
+    assert np.array_equal(mask.sum(axis=1), 24 * labels)
+    assert series[mask].std() > 2 * series[~mask].std()
+    series, labels, mask = labelled.beats(rng)
+    assert np.array_equal(mask.sum(axis=1), 28 * labels)
+    beats = (series > 0.5).sum(axis=1)
+    assert beats[labels == 0].mean() - beats[labels == 1].mean() == pytest.approx(3, abs=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +316,7 @@ def test_changed_data_keep_their_flat_segments():
 
 def test_no_step_of_the_recording_is_in_two_splits():
     for parts in (recording.IN_TURN, recording.LATER):
-        splits = recording.make_recording_splits(np.arange(12_000.0), parts, load_config())
+        splits = recording.make_recording_splits(np.arange(12_000.0), load_config(), parts)
         used = [set(np.unique(split.series).astype(int)) for split in splits]
         assert not (used[0] & used[1] or used[0] & used[2] or used[1] & used[2])
         assert np.array_equal(splits.test.flat_mask.any(axis=1), splits.test.labels == 1)
@@ -263,17 +330,5 @@ def test_rates_are_of_each_class():
     split = LabelledSeries(np.zeros((8, 10)), labels, np.outer(labels, np.arange(10) < 3).astype(bool))
     probability = np.array([0.9, 0.1, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9])
     stub = SimpleNamespace(predict=lambda series: (probability, np.full((8, 10), 0.1)))
-    results = recording.rates(stub, split)
+    results = recording.rates(stub, Splits(split, split, split))
     assert (results["false alarms"], results["misses"], results["accuracy"]) == (0.25, 0.25, 0.75)
-
-
-def test_failures_are_sorted_into_their_groups(monkeypatch):
-    mask = np.array([[False] * 4, [False] * 4, *[[True, True, False, False]] * 3])
-    test = LabelledSeries(np.ones((5, 4)), np.array([0, 0, 1, 1, 1]), mask)
-    attention = np.array([[0.25] * 4] * 3 + [[0.1, 0.1, 0.4, 0.4], [0.4, 0.4, 0.1, 0.1]])
-    stub = SimpleNamespace(predict=lambda series: (np.array([0.1, 0.9, 0.2, 0.9, 0.9]), attention))
-    monkeypatch.setattr(failures, "make_splits", lambda config: Splits(None, None, test))
-    monkeypatch.setattr(failures, "train", lambda config, splits: (stub, None))
-    assert failures.predict_test(QUICK, 0)[-1].tolist() == [-1, 0, 1, 2, 3]
-    steps, height = failures.length_and_height(test._replace(series=np.array([[0.0, 0, 0, 4]] * 5) + 1))
-    assert steps.tolist() == [0, 0, 2, 2, 2] and height[2:] == pytest.approx(1 / 5)

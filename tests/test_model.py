@@ -6,9 +6,18 @@ import torch
 from torch import nn
 
 import constants
-from data import SineWaveTorchDataset, make_splits
+from data import SineWaveTorchDataset, make_splits, split_series
 from data_utils import UserError, load_config
-from model import LAG, AttentionClassifier, Trainer, difference, load_checkpoint, save_checkpoint
+from model import (
+    LAG,
+    AttentionClassifier,
+    Trainer,
+    cross_entropy,
+    difference,
+    load_checkpoint,
+    predicted_labels,
+    save_checkpoint,
+)
 from train import train
 
 
@@ -225,19 +234,50 @@ def test_any_network_trains_predicts_and_comes_back(tmp_path, network, channels)
 @pytest.mark.parametrize(
     "change, said",
     [
-        (lambda part: part._replace(labels=part.labels + 1), "label 0 is 2|label . is 2, not 0 or 1"),
-        (lambda part: part._replace(series=part.series * [np.nan, *[1] * 99]), "series 0 holds NaN"),
-        (lambda part: part._replace(series=part.series[:0], labels=part.labels[:0]), r"\(0, 100\)"),
-        (lambda part: part._replace(series=part.series[:, :50]), "have 50 points: set data.num_points"),
+        (lambda part: {"labels": part.labels + 1}, "labels must be 0 and 1"),
+        (lambda part: {"labels": part.labels * 0}, r"have the labels \[0\]: model.classes=2 needs"),
+        (
+            lambda part: {"labels": np.arange(len(part.labels)) % 3},
+            r"labels \[0, 1, 2\]: model.classes=2",
+        ),
+        (lambda part: {"series": part.series * [np.nan, *[1] * 99]}, "series 0 holds NaN"),
+        (lambda part: {"series": part.series[:0], "labels": part.labels[:0]}, r"\(0, 100\)"),
+        (lambda part: {"series": part.series[:, :50]}, r"\(20, 50\); .* say \(N, 100, 1\)"),
+        (lambda part: {"series": part.series[:, None]}, r"\(20, 1, 100\); .* say \(N, 100, 1\)"),
     ],
 )
 def test_train_refuses_before_the_training(monkeypatch, change, said):
     monkeypatch.setattr(Trainer, "fit", lambda *args: pytest.fail("the training began"))
     config = load_config(overrides=["data.dataset_size=200", "data.num_points=100"])
     splits = make_splits(config["data"])
-    both = ("train", "val") if "points" in said else ("val",)
     with pytest.raises(UserError, match=said):
-        train(config, splits._replace(**{name: change(getattr(splits, name)) for name in both}))
+        train(config, splits._replace(val=splits.val._replace(**change(splits.val))))
+
+
+def test_three_classes_train_predict_and_come_back(tmp_path):
+    """Constant, rising and falling series, in the order of their classes."""
+    labels = np.repeat([0, 1, 2], 60)
+    slope = np.array([0.0, 1, -1])[labels][:, None]
+    series = slope * np.arange(20) + 0.1 * np.random.default_rng(0).normal(size=(180, 20))
+    sizes = ["data.num_points=20", "model.patch_length=5", "model.classes=3"]
+    sizes += ["training.batch_size=8", "training.max_epochs=9"]
+    config = load_config(overrides=sizes)
+    splits = split_series(series, labels, None, config["data"])
+    model, history = train(config, splits)
+    probability, _ = model.predict(splits.test.series)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-6)
+    assert np.array_equal(predicted_labels(probability), splits.test.labels)
+    assert history["val_accuracy"][-1] == 1
+    save_checkpoint(tmp_path / "model.pt", model, config)
+    loaded, _ = load_checkpoint(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.predict(splits.test.series)[0], probability)
+
+
+def test_cross_entropy_of_two_and_of_more_classes_by_hand():
+    two = cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([0, 1]))
+    assert two.item() == pytest.approx((np.log(2) + np.log1p(np.exp(-2))) / 2)
+    three = cross_entropy(torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([1]))
+    assert three.item() == pytest.approx(np.log(1 + np.e + np.e**2) - 1)
 
 
 def test_one_thread_wherever_it_is_called_from(waves):
@@ -298,6 +338,14 @@ def test_trainer_stops_early_and_gives_back_the_best_weights():
     assert history["val_loss"] == pytest.approx(losses[:6])  # three epochs without a better one
     assert history["best_epoch"] == 3
     assert model.epochs.item() == pytest.approx(3)
+
+
+def test_one_cycle_does_not_stop_while_the_rate_rises():
+    losses = [0.5, *[0.9] * 6, 0.1, 0.1, 0.1]  # ten epochs: the rate is highest after three
+    _, history = scripted_fit(losses, max_epochs=10, patience=2, schedule="one_cycle")
+    assert len(history["val_loss"]) == 5 and history["best_epoch"] == 1
+    _, history = scripted_fit(losses, max_epochs=10, patience=2)
+    assert len(history["val_loss"]) == 3
 
 
 def test_ctrl_c_is_passed_on():
