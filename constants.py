@@ -6,15 +6,14 @@ PROJECT_DIR = Path(__file__).resolve().parent
 CONFIG_FILE = PROJECT_DIR / "config.json"
 ARTIFACTS_DIR = Path("artifacts")  # in the folder where the script is started
 
-# The files of a run, in its artifacts folder: the model, and what is deleted when a new one is saved.
+# The files of a run, in its artifacts folder. All but the checkpoint are made from it, or with it: they
+# are deleted when a new one is saved.
 CHECKPOINT_NAME = "model.pt"
 HISTORY_NAME = "history.json"
 HISTORY_PLOT_NAME = "history.png"
 METRICS_NAME = "metrics.json"
 ATTENTION_PLOT_NAME = "attention.png"
 DERIVED_NAMES = (HISTORY_NAME, HISTORY_PLOT_NAME, METRICS_NAME, ATTENTION_PLOT_NAME)
-
-SAMPLES_PLOT_NAME = "samples.png"  # a picture of the data, drawn by data.py
 
 NORMAL, ANOMALOUS = 0, 1  # anomalous is the positive class
 LABEL_NAMES = ("normal", "anomalous")  # LABEL_NAMES[label]
@@ -23,9 +22,11 @@ LABEL_NAMES = ("normal", "anomalous")  # LABEL_NAMES[label]
 LINE_COLORS = ("#0072B2", "#D55E00")
 FLAT_COLOR = "#E69F00"
 
-# What each setting may be: (type, lowest, highest) for numbers, (list, lowest, highest) for a range
-# [min, max], (type, choices ...) for others; a last None allows null. model.py explains the settings of
-# the model and of the training. A new setting goes here, into config.json and configs/article.json.
+# What each setting may be. A new one goes here, and into config.json and those in configs/.
+#   (int, lowest, highest), (float, lowest, highest): a number
+#   (list, lowest, highest): a range [min, max] within these limits
+#   (str, choice, ...), (bool, False, True): a choice
+# model.py explains the settings of the model and of the training.
 SETTINGS = {
     "data.seed": (int, 0, 2**32 - 1),
     "data.dataset_size": (int, 20, 1_000_000),  # series in all three splits

@@ -1,6 +1,7 @@
 """Sine waves and flat segments; checks of what comes in; settings; what the scripts share."""
 
 import argparse
+import copy
 import json
 import os
 import sys
@@ -11,13 +12,12 @@ import numpy as np
 
 from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, SETTINGS
 
-NUMBER_THEM = (
-    "names, labels = np.unique(labels, return_inverse=True) makes them so, in the order of names"
-)
-
 
 class UserError(ValueError):
     """An error that the user can fix. A script shows it in one line; any other error is a bug."""
+
+
+# ---------------------------------------------------------------- sine waves and flat segments
 
 
 def sine_wave(time, frequency, amplitude, phase=0.0):
@@ -45,23 +45,23 @@ def flatten_segment(wave, start, length):
 def add_flat_segments(waves, labels, data_config, rng):
     """Flatten one random segment in each of the waves (N, T) that is labelled anomalous.
 
-    The waves may be sine waves or anything else. `data_config` holds `flat_location` and `flat_length`,
-    the ranges [min, max] of the start and the length of a segment, as fractions of the series. Returns
-    new series, float64 (N, T), and flat_mask, bool (N, T), True on the flat segments.
+    The waves may be sine waves or anything else, also of several channels (N, T, C). `data_config` holds
+    `flat_location` and `flat_length`, the ranges [min, max] of the start and the length of a segment, as
+    fractions of the series. Returns new series, float64 of the same shape, and flat_mask, bool (N, T),
+    True on the flat segments.
     """
-    series = check_series(waves)  # a copy, (N, T, C) if there are channels
+    series = check_series(waves)  # a copy
+    labels = check_labels(labels, len(series))
     count, num_points = series.shape[:2]
-    if num_points < 20:  # a segment may start at 0.9 of the series: 2 steps must be left
-        raise UserError(f"series of {num_points} steps are too short for flat segments: at least 20")
-    # Drawn for the normal waves too: another label leaves the segments of all other waves as they are.
+    # Drawn for every wave, flattened or not, so that the labels do not change what the others get. A
+    # segment holds two steps or more: to hold a single step would change nothing.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
-    lengths = lengths.clip(min=2)  # to hold a single step would change nothing
+    starts, lengths = starts.clip(max=num_points - 2), lengths.clip(min=2)
     flat_mask = np.zeros((count, num_points), dtype=bool)
-    for row in np.flatnonzero(check_labels(labels, count) == ANOMALOUS):
-        start, length = starts[row], lengths[row]
-        series[row] = flatten_segment(series[row], start, length)
-        flat_mask[row, start : start + length] = True
+    for row in np.flatnonzero(labels == ANOMALOUS):
+        series[row] = flatten_segment(series[row], starts[row], lengths[row])
+        flat_mask[row, starts[row] : starts[row] + lengths[row]] = True
     return series, flat_mask
 
 
@@ -83,6 +83,9 @@ def generate_series(data_config, labels):
     return series, flat_mask
 
 
+# ---------------------------------------------------------------- the gate for series and labels
+
+
 def check_series(series):
     """Array-like of numbers -> a new float64 array (N, T), or (N, T, C) if there are C channels.
 
@@ -100,18 +103,17 @@ def check_series(series):
 
 def check_labels(labels, count):
     """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,). UserError."""
+    hint = "names, labels = np.unique(labels, return_inverse=True) numbers them in the order of names"
     try:
         array = _numbers(labels, "labels")
     except UserError as error:
-        raise UserError(f"{error}; {NUMBER_THEM}") from error
+        raise UserError(f"{error}; {hint}") from error
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
-    if not np.isfinite(array).all():
-        raise UserError(f"label {np.argmin(np.isfinite(array))} is NaN, infinity or a masked value")
     held = np.unique(array)
     if not (np.isin(held, (0, 1)).all() or np.array_equal(held, np.arange(len(held)))):
         shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
-        raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}; {NUMBER_THEM}")
+        raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}; {hint}")
     return array.astype(np.int64)
 
 
@@ -122,23 +124,26 @@ def _numbers(values, name):
     except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length; tensors
         raise UserError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
-        hint = "; of a pandas table, pass .to_numpy(float)" if array.dtype.kind == "O" else ""
+        hint = "; from pandas, pass .to_numpy(float)" if array.dtype == object else ""
         raise UserError(f"{name} must be numbers, got an array of {array.dtype}{hint}")
     return array.astype(np.float64).filled(np.nan)
 
 
+# ---------------------------------------------------------------- settings
+
+
 def load_config(path=CONFIG_FILE, overrides=()):
-    """Read and check a JSON config, after overrides "section.key=value". UserError, OSError."""
+    """Read and check a JSON config, then change it by overrides "section.key=value". UserError, OSError."""
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"the config {path} is not JSON: {error}") from error
-    return override_config(config, overrides)
+    return override_config(check_config(config), overrides)
 
 
 def override_config(config, overrides):
-    """A checked copy of `config`, changed by strings "section.key=value": JSON, or a plain word."""
-    config = check_config(config)
+    """A copy of a checked config, changed by strings "section.key=value": JSON, or a plain word."""
+    config = copy.deepcopy(config)
     for override in overrides:
         name, equals, text = override.partition("=")
         section, _, key = name.partition(".")
@@ -146,7 +151,7 @@ def override_config(config, overrides):
             raise UserError(f"--set takes section.key=value, got {override}")
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             value = text
         config.setdefault(section, {})[key] = value
     return check_config(config)
@@ -173,11 +178,14 @@ def check_config(config):
 
 def _is_allowed(value, kind, limits):
     if kind is list:  # a range [min, max]
-        numbers = isinstance(value, list) and all(_is_allowed(end, float, limits) for end in value)
-        return numbers and len(value) == 2 and value[0] <= value[1]
-    if kind in (int, float) and type(value) in (int, kind):  # exactly: True is no number here
-        return limits[0] <= value <= limits[1]
-    return type(value) in (kind, type(None)) and value in limits  # a choice, or null if listed
+        is_pair = isinstance(value, list) and len(value) == 2
+        return is_pair and all(_is_allowed(end, float, limits) for end in value) and value[0] <= value[1]
+    if kind in (str, bool):  # a choice
+        return type(value) is kind and value in limits
+    return type(value) in (int, kind) and limits[0] <= value <= limits[1]  # a number, which True is not
+
+
+# ---------------------------------------------------------------- what the scripts share
 
 
 def make_parser(description, config=False, overrides=False):

@@ -6,7 +6,12 @@ from sklearn import metrics as sk
 from constants import CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
 from data import check_mask, test_series
 from data_utils import UserError, check_labels, make_parser, override_config, run_script, save_json
-from model import load_checkpoint, predicted_labels
+from model import load_checkpoint
+
+
+def predicted_labels(probability):
+    """Labels (N,) by the probabilities, (N,) of being anomalous or (N, K) of each class."""
+    return probability.argmax(axis=1) if probability.ndim == 2 else probability > 0.5
 
 
 def classification_metrics(labels, probability):
@@ -45,15 +50,12 @@ def attention_metrics(attention, flat_mask):
 
 
 def step_auc(weights, flat):
-    """ROC AUC within one series (T,): how often a flat step outweighs a non-flat one, ties count half.
+    """ROC AUC within one series (T,): how often a flat step outweighs another one; ties count half.
 
-    It is scikit-learn's `roc_auc_score`, without the checks that take most of its time here. A flat step
-    that outweighs 3 of 4 others, and ties with none, counts 3/4: (3 + 3) / (2 * 4).
+    It is scikit-learn's `roc_auc_score`, without the checks that take most of its time here.
     """
-    others = np.sort(weights[~flat])
-    lower = np.searchsorted(others, weights[flat], side="left")
-    lower_or_equal = np.searchsorted(others, weights[flat], side="right")
-    return (lower + lower_or_equal).mean() / (2 * len(others))
+    flat_weights, others = weights[flat, None], weights[~flat]  # compared in all pairs
+    return (np.mean(flat_weights > others) + np.mean(flat_weights >= others)) / 2
 
 
 def evaluate(test, probability, attention):
@@ -95,19 +97,19 @@ def print_report(test, probability, metrics):
 def main():
     args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    # The trained model can be tested on other data, but only on series that it was not trained on: with
+    # the same seed and, say, another test_fraction, it would meet some of them.
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
     other = override_config(config, args.set)
-    is_own = other == config
-    # With the same seed and, say, another test_fraction, series of the training would be tested.
-    if not is_own and other["data"]["seed"] == config["data"]["seed"]:
+    if other != config and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
     test = test_series(other)
     print(f"tested on {len(test.labels)} generated sine waves\n")
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)
     print_report(test, probability, metrics)
-    if is_own:
+    if other == config:  # metrics.json always speaks of the run's own data
         save_json(args.artifacts / METRICS_NAME, metrics | {"data": config["data"]})
         print(f"\nthese numbers are in {args.artifacts / METRICS_NAME}")
 

@@ -15,11 +15,13 @@ from torch.utils.data import DataLoader
 
 from data_utils import UserError, check_config, check_series, write_file
 
-torch.set_num_threads(1)  # the steps of an LSTM are too small to share out
+# At import, so that it holds for all that follows: the steps of an LSTM are too small to share out, and
+# sums that are shared out among another number of threads would give other parameters.
+torch.set_num_threads(1)
 
-RISING_SHARE = 0.3  # of the steps of one cycle
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-LAG = 1.5  # patches, over which the changes in a token are taken
+LAG = 1.5  # patches, over which a change is measured
+RISING_SHARE = 0.3  # of the epochs of one cycle
 
 
 class AttentionClassifier(nn.Module):
@@ -32,15 +34,16 @@ class AttentionClassifier(nn.Module):
 
     def __init__(
         self,
-        patch_length,  # time steps per token; with 1, each step is a token
+        patch_length,  # time steps of a token; with 1, each step is a token
         channels,  # values per time step: 1 for series (B, T), C for series (B, T, C)
         classes,  # 2: one logit, above 0 for anomalous; K > 2: a logit for each class
-        standardize,  # the units of the values: of each "series", of the "training_set", or "none"
+        standardize,  # the unit of the values: of each "series", of the "training_set", or "none"
         differences,  # whether a token also holds the change around each of its steps
-        smallest_change,  # in those units: changes below it hardly count, see `tokenize`
+        smallest_change,  # in that unit; smaller changes count little: see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
-        forget_bias,  # added to the forget gates' initial bias: at -8, each state first describes its own
-        # token, because they start almost closed; 0 is usual
+        # Added to the initial bias of the forget gates. At -8 they start almost closed, so that each
+        # state first describes its own token; 0 is usual.
+        forget_bias,
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
     ):
@@ -52,16 +55,17 @@ class AttentionClassifier(nn.Module):
         self.differences = differences
         self.smallest_change = smallest_change
         self.attention = attention
-        # Of each channel in the training set; NaN until `learn_units`. Kept in the checkpoint.
-        self.register_buffer("mean", torch.full((channels,), torch.nan, dtype=torch.float64))
-        self.register_buffer("deviation", self.mean.clone())
+        # Of each channel of the training set; buffers are kept in the checkpoint. See `learn_units`.
+        unknown = torch.nan if standardize == "training_set" else 0.0
+        self.register_buffer("mean", torch.full((channels,), unknown, dtype=torch.float64))
+        self.register_buffer("deviation", torch.ones(channels, dtype=torch.float64))
 
         token_size = patch_length * channels * (1 + differences)
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
-        forget_gate = slice(hidden_size, 2 * hidden_size)  # the gates: input, forget, cell, output
+        forget_gates = slice(hidden_size, 2 * hidden_size)  # in the order input, forget, cell, output
         with torch.no_grad():
-            self.lstm.bias_ih_l0[forget_gate] += forget_bias
-            self.lstm.bias_ih_l0_reverse[forget_gate] += forget_bias
+            self.lstm.bias_ih_l0[forget_gates] += forget_bias
+            self.lstm.bias_ih_l0_reverse[forget_gates] += forget_bias
         self.score = nn.Sequential(
             nn.Linear(2 * hidden_size, attention_size),
             nn.Tanh(),
@@ -70,7 +74,7 @@ class AttentionClassifier(nn.Module):
         self.classifier = nn.Linear(2 * hidden_size, 1 if classes == 2 else classes)
 
     def forward(self, series):
-        """Series (B, T) or (B, T, C) -> logits (B,) or (B, K) and attention (B, T), each row of sum 1."""
+        """Series (B, T) or (B, T, C) -> logits (B,) or (B, K), and attention (B, T) of sum 1."""
         tokens = self.tokenize(series)  # (B, P, F): P = T / patch_length tokens of F features
         states, _ = self.lstm(tokens)  # (B, P, 2H)
         context, weights = self.pool(states)  # (B, 2H), (B, P)
@@ -91,22 +95,21 @@ class AttentionClassifier(nn.Module):
     def tokenize(self, series):
         """Series (B, T) or (B, T, C) -> tokens (B, P, F): the values of a patch, and their changes.
 
-        The changes are on a logarithmic scale, asinh(change / smallest_change): linear below the
-        smallest change, a logarithm above. So a jump is not much larger than a slope, and a flat part
-        is far below both.
+        The change around each step is on a logarithmic scale: asinh(change / smallest_change) is about
+        linear below the smallest change, and about a logarithm above it. So a jump is not much larger
+        than a slope, and a flat part is far smaller than both.
         """
-        series = self.scale(self.check_shape(series))  # (B, T, C)
-        features = [series]
+        features = [self.scale(self.check_shape(series))]  # (B, T, C)
         if self.differences:
-            change = difference(series, self.lag)
+            change = difference(features[0], self.lag)
             features.append(torch.asinh(change / self.smallest_change))
-        steps = torch.cat(features, dim=2)  # (B, T, F / patch_length)
+        steps = torch.cat(features, dim=2)  # (B, T, C or 2C)
         return steps.unflatten(1, (-1, self.patch_length)).flatten(2)
 
     def check_shape(self, series):
-        """Series (B, T), or (B, T, C), as (B, T, C). UserError: no whole patches, or other channels."""
+        """Series (B, T) or (B, T, C) as (B, T, C). UserError: no whole patches, or other channels."""
         shape = f"series of the shape {tuple(series.shape)}"
-        series = series.unsqueeze(2) if series.ndim == 2 else series  # (B, T, C)
+        series = series.unsqueeze(2) if series.ndim == 2 else series
         steps, channels = series.shape[1:]
         if channels != self.channels:
             held = f"that is (N, T, C), have {channels} channels"
@@ -117,63 +120,47 @@ class AttentionClassifier(nn.Module):
         return series
 
     def scale(self, series):
-        """Series (B, T, C) in the units of `standardize`, float32."""
-        if self.standardize == "none":
-            if series.abs().max() > 1e30:
-                raise UserError("values beyond 1e30 need model.standardize")  # float32 overflows
-            return series.float()
-        if self.standardize == "series":
-            return z_score(series)
+        """Series (B, T, C) in the unit that `standardize` names, float32."""
+        if self.standardize == "series":  # each channel to mean 0 and deviation 1, or a constant to 0
+            series = (
+                series.double() - series[:, :1]
+            )  # the mean of equal numbers can be off, not of zeros
+            series = series - series.mean(dim=1, keepdim=True)
+            return (series / series.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
         if self.mean.isnan().any():
-            raise UserError('standardize="training_set" needs a training set first: see learn_units')
-        return ((series - self.mean) / self.deviation).float()
+            raise UserError('with standardize="training_set", call learn_units or train() first')
+        return ((series - self.mean) / self.deviation).float()  # "none": (series - 0) / 1
 
     def learn_units(self, series):
-        """Take the mean and the standard deviation of each channel from training series (N, T, C)."""
-        values = series.reshape(-1, self.channels).double()
+        """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
+        values = series.reshape(-1, self.channels)
         constant = (values == values[0]).all(dim=0)
         if constant.any():
-            channel = constant.int().argmax()
-            raise UserError(f"channel {channel} is constant in the whole training set")
+            raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
         self.mean.copy_(values.mean(dim=0))
         self.deviation.copy_(values.std(dim=0))
 
     @torch.inference_mode()
     def predict(self, series):
-        """Classify raw series, batch by batch: only their float64 copy and the results grow with them.
+        """Classify raw series in batches, so that the network's memory does not grow with N.
 
-        series: array-like (N, T), or (T,) for one, or (N, T, C). Returns float32 arrays: the probability
+        series: array-like (N, T) or (N, T, C), or (T,) for one. Returns float32 arrays: the probability
         of anomalous (N,), or of each of K > 2 classes (N, K); and the attention (N, T). UserError: no
         such series.
         """
         self.eval()
         batches = torch.from_numpy(check_series(series)).split(EVALUATION_BATCH)
-        outputs = [self(batch) for batch in batches]
-        logits = torch.cat([logits for logits, _ in outputs])
+        logits, attention = (torch.cat(parts) for parts in zip(*(self(batch) for batch in batches)))
         probability = (logits.sigmoid() if logits.ndim == 1 else logits.softmax(dim=1)).numpy()
-        attention = torch.cat([attention for _, attention in outputs]).numpy()
         if np.isnan(probability).any():
             row = np.argwhere(np.isnan(probability))[0, 0]
             raise UserError(f"the answer to series {row} is not a number")
-        return probability, attention
-
-
-def predicted_labels(scores):
-    """The labels (N,) by probabilities or logits: (N, K), or probabilities (N,) of anomalous."""
-    return scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0.5).astype(np.int64)
-
-
-def z_score(series):
-    """Bring each channel of each series (B, T, C) to mean 0 and deviation 1; a constant becomes 0."""
-    series = series.double()
-    shifted = series - series[:, :1]  # the mean of equal numbers is not exact, that of zeros is
-    centered = shifted - shifted.mean(dim=1, keepdim=True)
-    return (centered / centered.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
+        return probability, attention.numpy()
 
 
 def difference(series, lag):
-    """The change over `lag` steps around each step of series (B, T, C); the ends repeat neighbours."""
-    first = torch.arange(series.shape[1]) - lag // 2  # step t is midway to first + lag
+    """The change over `lag` steps around each step of series (B, T, C); the ends repeat their neighbours."""
+    first = torch.arange(series.shape[1]) - lag // 2  # step t lies in the middle of first .. first + lag
     first = first.clamp(0, series.shape[1] - 1 - lag)
     return series[:, first + lag] - series[:, first]
 
@@ -188,8 +175,9 @@ class Trainer:
     max_epochs: int
     patience: int  # epochs without a lower validation loss after which the training stops
     learning_rate: float  # the highest one, if the schedule changes it
-    schedule: str  # "constant", or "one_cycle" (Smith & Topin 2019): it rises, then falls to almost 0;
-    # patience counts from its highest value on, for while it rises the loss may, too
+    # "constant", or "one_cycle" (Smith & Topin 2019): it rises, then falls to almost 0. While it rises
+    # the loss may rise too, so the patience begins with the highest rate.
+    schedule: str
 
     def fit(self, train_set, val_set, on_epoch=None):
         """Train, then give the model back its parameters of the lowest validation loss.
@@ -202,32 +190,30 @@ class Trainer:
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
         val_loader = DataLoader(val_set, EVALUATION_BATCH)
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
-        scheduler, warm_up = None, 0  # epochs before the highest rate
+        scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
-            steps, warm_up = self.max_epochs * len(loader), RISING_SHARE * self.max_epochs
-            scheduler = OneCycleLR(
-                optimizer, self.learning_rate, steps, pct_start=RISING_SHARE, cycle_momentum=False
-            )
+            rising_epochs = RISING_SHARE * self.max_epochs
+            steps = self.max_epochs * len(loader)
+            options = {"pct_start": RISING_SHARE, "cycle_momentum": False}
+            scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         best_loss, best_epoch, best_parameters = math.inf, 0, None
         for epoch in range(1, self.max_epochs + 1):
             started = time.perf_counter()
-            train_loss = self._train_epoch(loader, optimizer, scheduler)
-            val_loss, val_accuracy = self._validate(val_loader)
-            seconds = time.perf_counter() - started
+            results = {"train_loss": self._train_epoch(loader, optimizer, scheduler)}
+            results["val_loss"], results["val_accuracy"] = self._validate(val_loader)
+            results["seconds"] = time.perf_counter() - started
             if on_epoch:
-                on_epoch(epoch, train_loss, val_loss, val_accuracy, seconds)
-            if math.isnan(val_loss):
+                on_epoch(epoch, *results.values())
+            if math.isnan(results["val_loss"]):
                 break  # the parameters are NaN too, and will stay so
-            history["train_loss"].append(train_loss)
-            history["val_loss"].append(val_loss)
-            history["val_accuracy"].append(val_accuracy)
-            history["seconds"].append(seconds)
-            if val_loss < best_loss:
-                best_loss, best_epoch = val_loss, epoch
+            for name, value in results.items():
+                history[name].append(value)
+            if results["val_loss"] < best_loss:
+                best_loss, best_epoch = results["val_loss"], epoch
                 best_parameters = copy.deepcopy(self.model.state_dict())
-            if epoch - max(best_epoch, warm_up) >= self.patience:
+            if epoch - max(best_epoch, rising_epochs) >= self.patience:
                 break
         if best_parameters is None:
             raise UserError("the validation loss is not a number: try a lower learning rate")
@@ -269,7 +255,7 @@ def cross_entropy(logits, labels):
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config."""
     content = {"config": check_config(config), "network": type(model).__name__}
-    content["parameters"] = model.state_dict()
+    content |= {"parameters": model.state_dict()}
     write_file(Path(path), lambda temporary: torch.save(content, temporary))
 
 

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
-from data import shade_flat, test_series
+from data import shade_flat, stretches, test_series
 from data_utils import UserError, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
 
@@ -21,63 +21,64 @@ MOST_COLUMNS = 3  # of a picture
 def plot_attention(indices, series, probability, attention, labels=None, flat_mask=None):
     """A figure with a column for each series: the signal coloured by attention, the attention below.
 
-    Series (N, T), or (N, T, C), with a line for each channel: the attention is of the time steps, not of
-    the channels. Attention (N, T); probability of being anomalous (N,), or of each class (N, K);
-    indices (N,), for the titles; where the truth is known, labels (N,) and flat_mask (N, T).
+    Series (N, T), or (N, T, C), drawn as a line for each channel: attention tells when, not in which
+    channel. Attention (N, T); probability (N,) or (N, K), as from `predict`; indices (N,), for the
+    titles; where the truth is known, labels (N,) and flat_mask (N, T).
     """
-    series = check_series(series)
-    channels = series.reshape(*series.shape[:2], -1)  # (N, T, C)
-    count, num_points, _ = channels.shape
-    options = {"figsize": (5 * count, 4.8), "height_ratios": (2, 1), "layout": "constrained"}
-    figure, axes = plt.subplots(2, count, sharex=True, squeeze=False, **options)
-    steps = np.arange(num_points)
+    series, steps = check_series(series), np.arange(attention.shape[1])
+    if series.shape[:2] != attention.shape:
+        raise UserError(f"series {series.shape} and attention {attention.shape} do not fit")
+    labels = None if labels is None else np.atleast_1d(labels)
+    flat_mask = None if flat_mask is None else np.atleast_2d(flat_mask)
+    options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
+    figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     for column, (upper, lower) in enumerate(axes.T):
-        for values in channels[column].T:
-            # One line segment from each step to the next, so that each can have its own colour.
+        for values in series[column].reshape(len(steps), -1).T:
+            # A line segment from each step to the next, so that each has a colour of its own.
             points = np.column_stack([steps, values])
-            segments = np.stack([points[:-1], points[1:]], axis=1)
-            line = LineCollection(segments, cmap=ATTENTION_COLORS, lw=3)
+            line = LineCollection(
+                np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3
+            )
             line.set_array(attention[column, :-1])
-            line.set_clim(0, 5 / num_points)
+            line.set_clim(0, 5 / len(steps))
             upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {class_name(labels[column], probability)}"
-        upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
+        upper.set_title(
+            f"series {np.atleast_1d(indices)[column]}{truth}\n{verdict(probability[column])}"
+        )
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
-        lower.axhline(1 / num_points, color="black", ls=":", label="uniform attention")
+        lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
         lower.set(xlabel="time step", ylim=(0, 1.05 * attention[column].max()))
         if flat_mask is not None:
             shade_flat(upper, flat_mask[column])
             shade_flat(lower, flat_mask[column])
-    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 5 / num_points), label="attention", pad=0.01)
+    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 5 / len(steps)), label="attention", pad=0.01)
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    # The column that shades the most has every name that the legend needs.
-    handles = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda both: len(both[0]))
-    figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
+    # A column with a shaded segment has all the names that the legend needs.
+    handles, names = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda h: len(h[1]))
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 
 def class_name(label, probability):
-    """Of a label, by the shape of the probabilities: (N,) for normal and anomalous."""
-    return LABEL_NAMES[int(label)] if np.ndim(probability) == 1 else f"class {int(label)}"
+    return LABEL_NAMES[int(label)] if np.ndim(probability) == 1 else f"class {label}"
 
 
 def verdict(probability):
-    """Of one series, by its probability of anomalous or those of the classes (K,)."""
-    if np.ndim(probability):
+    """In words, for one series: its probability of anomalous, or those of K classes (K,)."""
+    if np.ndim(probability) == 1:
         return f"class {probability.argmax()}, p = {probability.max():.3f}"
     return f"{LABEL_NAMES[int(probability > 0.5)]}, p(anomalous) = {probability:.3f}"
 
 
 def half_of(attention):
-    """The fewest steps that hold half of the attention (T,), as a list of stretches (first, last)."""
+    """The fewest steps that hold half of the attention (T,), as stretches [(first, last), ...]."""
     order = attention.argsort()[::-1]
-    needed = np.searchsorted(attention[order].cumsum(), 0.5)
-    steps = np.flatnonzero(attention >= attention[order[needed]])  # equal weights stay together
-    stretches = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
-    return [(int(stretch[0]), int(stretch[-1])) for stretch in stretches]
+    needed = attention[order].cumsum().searchsorted(0.5)
+    return stretches(attention >= attention[order[needed]])
 
 
 def read_series(path, num_points=None):
@@ -123,7 +124,7 @@ def main():
     probability, attention = model.predict(series[chosen])
     for index, value, weights in zip(chosen, probability, attention):
         line = f"series {index}: {verdict(value)}"
-        if np.ndim(value) or value > 0.5:
+        if np.ndim(value) or value > 0.5:  # in a normal series, attention shows what speaks against
             places = ", ".join(f"{first} to {last}" for first, last in half_of(weights))
             line += f"; half of the attention: steps {places}"
         print(line)

@@ -36,19 +36,14 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 
 
 def check_fit(name, series, labels, config):
-    """UserError: these series or labels are of another shape or number than the settings say."""
-    num_points, channels = config["data"]["num_points"], config["model"]["channels"]
-    if (*series.shape[1:], 1)[:2] != (num_points, channels):
-        raise UserError(
-            f"the {name} series have the shape {tuple(series.shape)}; data.num_points and model.channels "
-            f"say (N, {num_points}, {channels})"
-        )
-    held = labels.unique().tolist()
-    if len(held) != config["model"]["classes"]:
-        raise UserError(
-            f"the {name} series have the labels {held}: model.classes={config['model']['classes']} needs "
-            "each of as many"
-        )
+    """UserError: the shape or the labels of these series are not those of the settings."""
+    shape = (config["data"]["num_points"], config["model"]["channels"])
+    if (*series.shape[1:], 1)[:2] != shape:
+        held = f"the {name} series have the shape {tuple(series.shape)}"
+        raise UserError(f"{held}; data.num_points and model.channels say (N, {shape[0]}, {shape[1]})")
+    held, classes = labels.unique().tolist(), config["model"]["classes"]
+    if len(held) != classes:
+        raise UserError(f"the {name} labels are {held}: model.classes={classes} needs as many")
 
 
 def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
@@ -96,8 +91,8 @@ def main():
 
     seconds, best = history["total_seconds"], history["best_epoch"]
     print(f"trained for {seconds:.1f} s; the network of epoch {best}, the best, is saved in {folder}")
-    option = "" if folder == parser.get_default("artifacts") else f' --artifacts "{folder}"'
-    print(f"next:\n  python evaluate.py{option}\n  python plot_attention.py{option}")
+    where = "" if folder == parser.get_default("artifacts") else f' --artifacts "{folder}"'
+    print(f"next:\n  python evaluate.py{where}\n  python plot_attention.py{where}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from data_utils import run_script
 from evaluate import attention_metrics
 from experiments.common import mean_and_worst, measure, parse_args, print_table, settings
 from experiments.labelled import bumps, chirps, make_labelled_splits
-from model import AttentionClassifier, z_score
+from model import AttentionClassifier
 from train import train
 
 WINDOWS = (3, 5, 10, 20, 30, 50, 80)  # steps
@@ -25,12 +25,17 @@ WINDOWS = (3, 5, 10, 20, 30, 50, 80)  # steps
 
 def standardised(series):
     """Series (N, T), each with mean 0 and standard deviation 1."""
-    return z_score(torch.from_numpy(series).unsqueeze(2)).squeeze(2).numpy()
+    return (series - series.mean(axis=1, keepdims=True)) / series.std(axis=1, keepdims=True)
 
 
-def rolling(series, window):
-    """Every window of series (N, T), in order: (N, T - window + 1, window)."""
-    return np.lib.stride_tricks.sliding_window_view(series, window, axis=1)
+def rolling_mean(values, window):
+    """The mean of every window of values (N, T), in order: (N, T - window + 1)."""
+    sums = np.pad(values, ((0, 0), (1, 0))).cumsum(axis=1)
+    return (sums[:, window:] - sums[:, :-window]) / window
+
+
+def rolling_variance(series, window):
+    return rolling_mean(series**2, window) - rolling_mean(series, window) ** 2
 
 
 def flattest_window(splits, config):
@@ -38,29 +43,29 @@ def flattest_window(splits, config):
 
     Window and threshold are the best ones on training and validation series. Its place is that window.
     """
-    best = -1
-    known = np.concatenate([splits.train.series, splits.val.series])
+    known = standardised(np.concatenate([splits.train.series, splits.val.series]))
     labels = np.concatenate([splits.train.labels, splits.val.labels])
+    stumps = []
     for window in WINDOWS:
-        stump = DecisionTreeClassifier(max_depth=1)
-        smallest = rolling(standardised(known), window).var(axis=2).min(axis=1)[:, None]
-        accuracy = stump.fit(smallest, labels).score(smallest, labels)
-        if accuracy > best:
-            best, best_window, best_stump = accuracy, window, stump
-    variances = rolling(standardised(splits.test.series), best_window).var(axis=2)  # (N, T - window + 1)
+        smallest = rolling_variance(known, window).min(axis=1)[:, None]
+        stump = DecisionTreeClassifier(max_depth=1).fit(smallest, labels)
+        stumps.append((stump.score(smallest, labels), window, stump))
+    _, window, stump = max(stumps, key=lambda scored: scored[0])
+    variances = rolling_variance(standardised(splits.test.series), window)  # (N, T - window + 1)
     place = np.zeros(splits.test.series.shape)
-    steps = variances.argmin(axis=1)[:, None] + np.arange(best_window)
-    np.put_along_axis(place, steps, 1 / best_window, axis=1)
-    return best_stump.predict(variances.min(axis=1)[:, None]), place
+    steps = variances.argmin(axis=1)[:, None] + np.arange(window)
+    np.put_along_axis(place, steps, 1 / window, axis=1)
+    return stump.predict(variances.min(axis=1)[:, None]), place
 
 
 def window_features(series):
     """Features that somebody thought of: range, variance and slope in rolling windows, (N, F)."""
-    features = []
+    series, features = standardised(series), []
     for window in WINDOWS:
-        windows = rolling(standardised(series), window)
+        every = max(1, window // 10)  # neighbouring windows are nearly the same
+        windows = np.lib.stride_tricks.sliding_window_view(series, window, axis=1)[:, ::every]
         slope = windows @ (np.arange(window) - (window - 1) / 2)
-        for values in (np.ptp(windows, axis=2), windows.var(axis=2), np.abs(slope)):
+        for values in (np.ptp(windows, axis=2), rolling_variance(series, window), np.abs(slope)):
             features += [values.min(axis=1), values.max(axis=1), values.mean(axis=1)]
     return np.column_stack(features)
 

@@ -2,21 +2,16 @@
 
 import numpy as np
 
+from constants import PROJECT_DIR
 from data import split_series
 from data_utils import run_script
+from evaluate import evaluate
 from experiments import common
 from experiments.common import measure, print_results, settings
 from train import train
 
 COUNT = 300  # series, half of them with an event
-RECIPE = (
-    "model.standardize=training_set",
-    "model.smallest_change=0.3",
-    "model.forget_bias=-8",
-    "training.batch_size=16",
-    "training.max_epochs=50",
-    "training.patience=50",
-)
+RECIPE = PROJECT_DIR / "configs" / "labelled.json"
 
 
 def events(rng, num_points, length):
@@ -57,11 +52,29 @@ def beats(rng):
     return series + rng.normal(scale=0.1, size=mask.shape), labels, mask & (labels == 1)[:, None]
 
 
+def persons(rng):
+    """24 persons with a rhythm of their own, and a label each that has no effect. Windows overlap."""
+    time, people = np.arange(600), np.arange(24)
+    cycles = rng.uniform(0.02, 0.1, size=(24, 1))  # per step
+    series = np.sin(2 * np.pi * cycles * time) + 0.1 * rng.normal(size=(24, 600))
+    windows = np.lib.stride_tricks.sliding_window_view(series, 96, axis=1)[:, ::24]  # (24, 22, 96)
+    labels, count = rng.permutation(people % 2), windows.shape[1]
+    return windows.reshape(-1, 96), labels.repeat(count), people.repeat(count)
+
+
+def measure_persons(args, seed, by_person):
+    series, labels, people = persons(np.random.default_rng(seed))
+    fractions = ("data.val_fraction=0.25", "data.test_fraction=0.25", "data.num_points=96")
+    config = settings(args, seed, *fractions, path=RECIPE)
+    splits = split_series(series, labels, None, config["data"], people if by_person else None)
+    return evaluate(splits.test, *train(config, splits)[0].predict(splits.test.series))
+
+
 def make_labelled_splits(args, seed, make, change=np.copy, patch_length=4, overrides=()):
     """The settings of the recipe, and the series of a function above, split."""
     series, labels, mask = make(np.random.default_rng(seed))
     shape = (f"data.num_points={series.shape[1]}", f"model.patch_length={patch_length}")
-    config = settings(args, seed, *shape, *RECIPE, *overrides)
+    config = settings(args, seed, *shape, *overrides, path=RECIPE)
     return config, split_series(change(series), labels, mask, config["data"])
 
 
@@ -94,6 +107,11 @@ def main():
     args = common.parse_args(__doc__)
     results = {label: measure(label, args, measure_row, row) for label, row in ROWS.items()}
     print_results("series", common.SCORES, results)
+    results = {
+        label: measure(label, args, measure_persons, by_person)
+        for label, by_person in {"split at random": False, "split by person": True}.items()
+    }
+    print_results("24 persons, labels without effect", {"accuracy": ("accuracy", 3)}, results)
 
 
 if __name__ == "__main__":

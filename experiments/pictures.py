@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from constants import ANOMALOUS, LINE_COLORS
-from data import make_splits, plot_samples, shade_flat
+from constants import ANOMALOUS, LABEL_NAMES, LINE_COLORS, NORMAL
+from data import make_splits, shade_flat
 from data_utils import run_script
 from experiments.ablation import NETWORKS, SHOWN
 from experiments.common import parse_args, save_picture, settings
@@ -13,6 +13,22 @@ from plot_attention import plot_attention
 from train import train
 
 NOISE = "data.noise=0.05"
+
+
+def plot_samples(splits, per_class=2):
+    """A figure with a row for each of {name: split}: its first series of each class."""
+    figure = Figure(figsize=(10, 2.2 * len(splits)), layout="constrained")
+    axes = figure.subplots(len(splits), 2 * per_class, sharex=True, sharey="col", squeeze=False)
+    for row, (name, split) in zip(axes, splits.items()):
+        shown = [np.flatnonzero(split.labels == label)[:per_class] for label in (NORMAL, ANOMALOUS)]
+        for index, axis in zip(np.concatenate(shown), row):
+            axis.plot(split.series[index], color=LINE_COLORS[split.labels[index]], lw=1)
+            shade_flat(axis, split.flat_mask[index])
+            axis.set_title(LABEL_NAMES[split.labels[index]])
+        row[0].set_ylabel(f"{name}\nvalue")
+    for axis in axes[-1]:
+        axis.set_xlabel("time step")
+    return figure
 
 
 def plot_tokens(model, series, flat_mask):

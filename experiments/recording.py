@@ -8,6 +8,7 @@ from constants import ANOMALOUS, NORMAL
 from data import LabelledSeries, Splits, make_splits
 from data_utils import UserError, add_flat_segments, check_series, run_script
 from experiments import common
+from experiments.baselines import flattest_window
 from experiments.common import measure, settings
 from plot_attention import plot_attention, read_series
 from train import train
@@ -55,7 +56,7 @@ def edges(recording):
     return np.flatnonzero(np.diff(recording, prepend=np.nan, append=np.nan) != 0)
 
 
-def rule(splits):
+def longest_run(splits):
     """The accuracy of: anomalous if N values in a row are equal, N chosen on validation windows."""
     val_runs, test_runs = (
         np.array([[np.diff(edges(row)).max()] for row in split.series])
@@ -115,13 +116,15 @@ def find_places(model, recording, window):
 
 
 def rates(model, splits):
-    """Its scores, those of equal weights and of the rule, false alarms and misses in each class."""
+    """Its scores, those of equal weights and of two rules, false alarms and misses in each class."""
     results = common.scores(model, splits.test)
     (normal, false_alarms), (misses, anomalous) = results["confusion_matrix"]
     results["false alarms"] = false_alarms / (normal + false_alarms)
     results["misses"] = misses / (misses + anomalous)
     equal = results["uniform_attention"]["mass"]
-    return results | {"equal": equal, "rule": rule(splits)}
+    predicted, _ = flattest_window(splits, None)
+    flattest = float(np.mean(predicted == splits.test.labels))
+    return results | {"equal": equal, "run": longest_run(splits), "flattest": flattest}
 
 
 def splits_of(args, recording, parts, config):
@@ -170,7 +173,11 @@ def main():
             options = (recording, source, f"data.noise={noise}")
             results[row] = measure(row, args, train_on_recording, *options)
     columns = {"false alarms": ("false alarms", 3, max), "misses": ("misses", 3, max)}
-    others = {"mass of equal weights": ("equal", 3), "accuracy of the rule": ("rule", 4)}
+    others = {
+        "mass of equal weights": ("equal", 3),
+        "accuracy of the longest run": ("run", 4),
+        "... of the flattest window": ("flattest", 4),
+    }
     common.print_results("trained on", common.SCORES | columns | others, results)
 
     config = settings(args, 0)

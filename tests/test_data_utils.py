@@ -162,11 +162,11 @@ def test_the_gate_names_the_series_that_is_wrong(series, said):
         ([-1, 1, 1], "got -1, 1; names, labels = np.unique"),
         ([0, 2, 3], "got 0, 2, 3; names"),
         ([0, 0.5, 1], "got 0, 0.5, 1; names"),
-        ([0, 1, np.nan], "label 2 is NaN"),
+        ([0, 1, np.nan], "got 0, 1, nan; names"),
         ([0, 1], r"3 series need labels of the shape \(3,\), got \(2,\)"),
         ([[0], [1], [1]], r"got \(3, 1\)"),
         (["up", "down", "up"], "labels must be numbers, got an array of <U4; names, labels = np.unique"),
-        (np.array([0, 1, None]), "array of object; of a pandas table, pass .to_numpy"),
+        (np.array([0, 1, None]), "array of object; from pandas, pass .to_numpy"),
     ],
 )
 def test_the_gate_names_the_label_that_is_wrong(labels, said):
@@ -242,7 +242,7 @@ def test_wrong_overrides_are_named(override, said):
         load_config(overrides=[override])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"data": 1}', "\xff", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"data": 1}', "\xff"])
 def test_files_that_hold_no_config(tmp_path, text):
     (tmp_path / "config.json").write_bytes(text.encode("latin1"))
     with pytest.raises(UserError, match="config"):

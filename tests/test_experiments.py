@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from constants import PROJECT_DIR
-from data import LabelledSeries, Splits
+from data import LabelledSeries, Splits, make_splits
 from data_utils import UserError, load_config
 from experiments import (
     ablation,
@@ -19,6 +19,7 @@ from experiments import (
     explanations,
     faithfulness,
     labelled,
+    pictures,
     recording,
     robustness,
 )
@@ -205,7 +206,7 @@ def test_the_rule_takes_its_number_from_validation_windows():
         return LabelledSeries(np.array(rows), np.array(labels), None)
 
     splits = Splits(None, split([1, 2, 5, 6], [0, 0, 1, 1]), split([4, 5, 9, 3, 1], [1, 1, 0, 0, 0]))
-    assert recording.rule(splits) == 4 / 5  # at least 3.5: one, nine equal values, is no event
+    assert recording.longest_run(splits) == 4 / 5  # at least 3.5: one, nine equal values, is no event
 
 
 def test_places_are_found_to_the_last_step():
@@ -332,3 +333,9 @@ def test_rates_are_of_each_class():
     stub = SimpleNamespace(predict=lambda series: (probability, np.full((8, 10), 0.1)))
     results = recording.rates(stub, Splits(split, split, split))
     assert (results["false alarms"], results["misses"], results["accuracy"]) == (0.25, 0.25, 0.75)
+
+
+def test_samples_picture_shades_the_anomalous_series_only():
+    splits = make_splits(load_config(overrides=["data.dataset_size=100"])["data"])
+    figure = pictures.plot_samples({"train": splits.train, "val": splits.val})
+    assert [len(axis.patches) for axis in figure.axes] == [0, 0, 1, 1] * 2

@@ -35,13 +35,6 @@ def artifacts(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "run")
 
 
-def test_data_prints_the_splits_and_draws_samples(tmp_path, monkeypatch, capsys):
-    run(monkeypatch, data, "--artifacts", tmp_path, "--set", "data.dataset_size=100")
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0][:4] == ["train", "35", "normal,", "35"] and lines[2][:2] == ["test", "10"]
-    assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_train_saves_the_run_and_says_what_to_run_next(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "a folder" / "in another"
     train_tiny(monkeypatch, folder)
@@ -252,7 +245,6 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--config", "nowhere.json"), "No such file.*nowhere.json"),
         (train, ("--set", "data.noise=-1"), r"data.noise must be float in \[0, 100\], got -1"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
-        (data, ("--artifacts", "mine.txt/folder"), "mine.txt"),
         (
             evaluate,
             ("--artifacts", "nowhere"),
@@ -260,7 +252,7 @@ def test_a_ramp_is_no_header(tmp_path):
         ),
         (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is missing, or no"),
         (evaluate, ("--set", "data.noise=0.1"), "other data need another seed, as in --set data.seed=1"),
-        (train, ("--set", "model.classes=3"), r"labels \[0, 1\]: model.classes=3 needs each of as many"),
+        (train, ("--set", "model.classes=3"), r"labels are \[0, 1\]: model.classes=3 needs as many"),
         (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
         (plot_attention, ("--index", "20"), "--index must lie in 0 .. 19, got 20"),
         (
