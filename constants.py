@@ -6,8 +6,7 @@ PROJECT_DIR = Path(__file__).resolve().parent
 CONFIG_FILE = PROJECT_DIR / "config.json"
 ARTIFACTS_DIR = Path("artifacts")  # in the folder where the script is started
 
-# The files of a run, in its artifacts folder. All but the checkpoint are made from it, or with it: they
-# are deleted when a new one is saved.
+# The files of a run, in its artifacts folder. All but the checkpoint are deleted before a new one is saved.
 CHECKPOINT_NAME = "model.pt"
 HISTORY_NAME = "history.json"
 HISTORY_PLOT_NAME = "history.png"

@@ -30,14 +30,14 @@ def make_splits(data_config):
     labels = np.full(data_config["dataset_size"], ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-    # With a range of one value, all waves are equal: these copies are no leak.
+    # Where the settings leave no choice, all waves are equal.
     return split_series(series, labels, flat_mask, data_config, may_hold_copies=True)
 
 
 def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_copies=False):
     """Split series of any origin, (N, T) or (N, T, C), at random, with equal shares of each class.
 
-    `flat_mask`, bool (N, T), marks the steps of the event in the anomalous series; None: not known.
+    `flat_mask`, bool (N, T), marks the anomalous steps, flat or otherwise; None if they are not known.
     `groups`, array-like (N,): series of one group, such as one person's, stay in one split; the shares
     are then only as equal as whole groups allow. `data_config` holds `seed`, and `val_fraction` and
     `test_fraction` of all the series. UserError: no such arrays, a split without each of the classes,
@@ -65,8 +65,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
             raise UserError(f"the {name} split of {len(rows)} series would lack a class: too few in all")
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
-    distinct = [{row.tobytes() for row in split.series} for split in splits]
-    if not may_hold_copies and sum(map(len, distinct)) > len(set.union(*distinct)):
+    train, val, test = ({row.tobytes() for row in split.series} for split in splits)
+    if not may_hold_copies and (train & val or train & test or val & test):
         raise UserError("copies of a series would be in two splits: give them the same number in groups")
     return Splits(*splits)
 
@@ -75,6 +75,7 @@ def take_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows, or about as many in whole groups: (the others, the drawn ones)."""
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
+    # One fold holds about `size` rows, and at least one group.
     folds = max(2, min(round(len(rows) / max(size, 1)), len(np.unique(groups[rows]))))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))
@@ -98,7 +99,7 @@ def check_mask(flat_mask, labels, num_points):
     return flat_mask
 
 
-def test_series(config):
+def generated_test_split(config):
     """The generated test series of a run. UserError: its network is for other series than sine waves."""
     model = config["model"]
     if (model["channels"], model["classes"]) != (1, 2):
@@ -108,7 +109,7 @@ def test_series(config):
 
 
 class SineWaveTorchDataset(TensorDataset):
-    """Series (N, T) and labels (N,) as tensors: item i is (series (T,) float64, label () int64)."""
+    """Series and labels (N,) of any origin as tensors: item i is (series (T,) float64, label () int64)."""
 
     def __init__(self, series, labels):
         series = check_series(series)  # float64: float32 would lose a small wave on a large offset

@@ -53,10 +53,10 @@ def add_flat_segments(waves, labels, data_config, rng):
     series = check_series(waves)  # a copy
     labels = check_labels(labels, len(series))
     count, num_points = series.shape[:2]
-    # Drawn for every wave, flattened or not, so that the labels do not change what the others get. A
-    # segment holds two steps or more: to hold a single step would change nothing.
+    # Drawn for every wave, flattened or not, so that other labels do not change the random numbers.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
+    # To hold a single step would change nothing: a segment has at least two.
     starts, lengths = starts.clip(max=num_points - 2), lengths.clip(min=2)
     flat_mask = np.zeros((count, num_points), dtype=bool)
     for row in np.flatnonzero(labels == ANOMALOUS):
@@ -91,7 +91,7 @@ def check_series(series):
 
     A single series (T,) becomes (1, T). UserError: no such array, or a series that holds no numbers.
     """
-    array = _numbers(series, "series")
+    array = _numbers(series, "series", hint="; from pandas, pass .to_numpy(float)")
     array = array[None] if array.ndim == 1 else array
     if array.ndim not in (2, 3) or array.size == 0:
         raise UserError(f"series must have the shape (N, T), got {array.shape}")
@@ -103,28 +103,24 @@ def check_series(series):
 
 def check_labels(labels, count):
     """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,). UserError."""
-    hint = "names, labels = np.unique(labels, return_inverse=True) numbers them in the order of names"
-    try:
-        array = _numbers(labels, "labels")
-    except UserError as error:
-        raise UserError(f"{error}; {hint}") from error
+    hint = "; names, labels = np.unique(labels, return_inverse=True) numbers them in the order of names"
+    array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
-    held = np.unique(array)
+    held = np.unique(array)  # a split may hold but one of two classes
     if not (np.isin(held, (0, 1)).all() or np.array_equal(held, np.arange(len(held)))):
         shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
-        raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}; {hint}")
+        raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}{hint}")
     return array.astype(np.int64)
 
 
-def _numbers(values, name):
-    """A new float64 array, with NaN for masked values."""
+def _numbers(values, name, hint):
+    """A new float64 array, with NaN for masked values. The hint is for what is not of numbers."""
     try:
         array = np.ma.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length; tensors
         raise UserError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
-        hint = "; from pandas, pass .to_numpy(float)" if array.dtype == object else ""
         raise UserError(f"{name} must be numbers, got an array of {array.dtype}{hint}")
     return array.astype(np.float64).filled(np.nan)
 
@@ -161,10 +157,12 @@ def check_config(config):
     """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
     # NumPy's numbers and arrays become Python's on the way.
     config = json.loads(json.dumps(config, default=lambda value: value.tolist()))
-    if not isinstance(config, dict) or not all(isinstance(part, dict) for part in config.values()):
-        raise UserError("the config must be an object of the sections data, model and training")
+    sections = config.keys() if isinstance(config, dict) else ()
+    if set(sections) != {"data", "model", "training"} or any(
+        type(config[s]) is not dict for s in sections
+    ):
+        raise UserError("the config must hold the sections data, model and training, and no other")
     given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
-    given |= {name: part for name, part in config.items() if not part}  # an empty section
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:
@@ -182,7 +180,8 @@ def _is_allowed(value, kind, limits):
         return is_pair and all(_is_allowed(end, float, limits) for end in value) and value[0] <= value[1]
     if kind in (str, bool):  # a choice
         return type(value) is kind and value in limits
-    return type(value) in (int, kind) and limits[0] <= value <= limits[1]  # a number, which True is not
+    # A number: an int may stand for a float, but True is not an int here.
+    return type(value) in (int, kind) and limits[0] <= value <= limits[1]
 
 
 # ---------------------------------------------------------------- what the scripts share

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from constants import CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
-from data import check_mask, test_series
+from data import check_mask, generated_test_split
 from data_utils import UserError, check_labels, make_parser, override_config, run_script, save_json
 from model import load_checkpoint
 
@@ -54,14 +54,15 @@ def step_auc(weights, flat):
 
     It is scikit-learn's `roc_auc_score`, without the checks that take most of its time here.
     """
-    flat_weights, others = weights[flat, None], weights[~flat]  # compared in all pairs
+    flat_weights = weights[flat][:, np.newaxis]  # a column: each is compared with all of the others
+    others = weights[~flat]
     return (np.mean(flat_weights > others) + np.mean(flat_weights >= others)) / 2
 
 
 def evaluate(test, probability, attention):
     """All metrics of the predictions for a split: of the attention only where flat_mask is known.
 
-    It is measured on the anomalous series; with more than two classes, on those with a marked step.
+    The attention is measured on the anomalous series; of more classes, on those with a marked step.
     UserError: labels or a mask that do not fit, or not two classes in the split.
     """
     labels = check_labels(test.labels, len(probability))
@@ -97,14 +98,14 @@ def print_report(test, probability, metrics):
 def main():
     args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    # The trained model can be tested on other data, but only on series that it was not trained on: with
-    # the same seed and, say, another test_fraction, it would meet some of them.
+    # On other data, the model is the same, and the seed another: with the same seed and, say, another
+    # test_fraction, the test would hold series of the training.
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
     other = override_config(config, args.set)
     if other != config and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
-    test = test_series(other)
+    test = generated_test_split(other)
     print(f"tested on {len(test.labels)} generated sine waves\n")
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)

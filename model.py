@@ -15,13 +15,10 @@ from torch.utils.data import DataLoader
 
 from data_utils import UserError, check_config, check_series, write_file
 
-# At import, so that it holds for all that follows: the steps of an LSTM are too small to share out, and
-# sums that are shared out among another number of threads would give other parameters.
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
 LAG = 1.5  # patches, over which a change is measured
-RISING_SHARE = 0.3  # of the epochs of one cycle
 
 
 class AttentionClassifier(nn.Module):
@@ -37,9 +34,9 @@ class AttentionClassifier(nn.Module):
         patch_length,  # time steps of a token; with 1, each step is a token
         channels,  # values per time step: 1 for series (B, T), C for series (B, T, C)
         classes,  # 2: one logit, above 0 for anomalous; K > 2: a logit for each class
-        standardize,  # the unit of the values: of each "series", of the "training_set", or "none"
+        standardize,  # whose standard deviation is 1: "series" (of each), "training_set" or "none"
         differences,  # whether a token also holds the change around each of its steps
-        smallest_change,  # in that unit; smaller changes count little: see `tokenize`
+        smallest_change,  # of the standardized values; smaller ones count little: see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
         # Added to the initial bias of the forget gates. At -8 they start almost closed, so that each
         # state first describes its own token; 0 is usual.
@@ -55,10 +52,9 @@ class AttentionClassifier(nn.Module):
         self.differences = differences
         self.smallest_change = smallest_change
         self.attention = attention
-        # Of each channel of the training set; buffers are kept in the checkpoint. See `learn_units`.
-        unknown = torch.nan if standardize == "training_set" else 0.0
-        self.register_buffer("mean", torch.full((channels,), unknown, dtype=torch.float64))
-        self.register_buffer("deviation", torch.ones(channels, dtype=torch.float64))
+        # Of each channel of the training set: NaN until `learn_units`. Buffers are saved with the model.
+        self.register_buffer("mean", torch.full((channels,), torch.nan, dtype=torch.float64))
+        self.register_buffer("deviation", self.mean.clone())
 
         token_size = patch_length * channels * (1 + differences)
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
@@ -108,28 +104,29 @@ class AttentionClassifier(nn.Module):
 
     def check_shape(self, series):
         """Series (B, T) or (B, T, C) as (B, T, C). UserError: no whole patches, or other channels."""
-        shape = f"series of the shape {tuple(series.shape)}"
+        given = f"series of the shape {tuple(series.shape)}"
         series = series.unsqueeze(2) if series.ndim == 2 else series
         steps, channels = series.shape[1:]
         if channels != self.channels:
-            held = f"that is (N, T, C), have {channels} channels"
-            raise UserError(f"{shape}, {held}, model.channels is {self.channels}")
+            wanted = f"{channels} channels, but model.channels is {self.channels}"
+            raise UserError(f"{given}, that is (N, T, C), have {wanted}")
         if steps % self.patch_length or steps <= self.lag:
             wanted = f"whole patches of {self.patch_length} steps, more than {self.lag} steps in all"
-            raise UserError(f"{shape} are not {wanted}: change model.patch_length, or crop the series")
+            raise UserError(f"{given} are not {wanted}: change model.patch_length, or crop the series")
         return series
 
     def scale(self, series):
-        """Series (B, T, C) in the unit that `standardize` names, float32."""
-        if self.standardize == "series":  # each channel to mean 0 and deviation 1, or a constant to 0
-            series = (
-                series.double() - series[:, :1]
-            )  # the mean of equal numbers can be off, not of zeros
+        """Standardize series (B, T, C), each channel by itself, to float32."""
+        if self.standardize == "none":
+            return series.float()
+        if self.standardize == "series":
+            # Subtracting the first step makes a constant series exactly 0; the mean could be rounded.
+            series = series.double() - series[:, :1]
             series = series - series.mean(dim=1, keepdim=True)
             return (series / series.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
         if self.mean.isnan().any():
             raise UserError('with standardize="training_set", call learn_units or train() first')
-        return ((series - self.mean) / self.deviation).float()  # "none": (series - 0) / 1
+        return ((series - self.mean) / self.deviation).float()
 
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
@@ -150,7 +147,8 @@ class AttentionClassifier(nn.Module):
         """
         self.eval()
         batches = torch.from_numpy(check_series(series)).split(EVALUATION_BATCH)
-        logits, attention = (torch.cat(parts) for parts in zip(*(self(batch) for batch in batches)))
+        logits, attention = zip(*(self(batch) for batch in batches))  # a tuple of each
+        logits, attention = torch.cat(logits), torch.cat(attention)
         probability = (logits.sigmoid() if logits.ndim == 1 else logits.softmax(dim=1)).numpy()
         if np.isnan(probability).any():
             row = np.argwhere(np.isnan(probability))[0, 0]
@@ -159,8 +157,11 @@ class AttentionClassifier(nn.Module):
 
 
 def difference(series, lag):
-    """The change over `lag` steps around each step of series (B, T, C); the ends repeat their neighbours."""
-    first = torch.arange(series.shape[1]) - lag // 2  # step t lies in the middle of first .. first + lag
+    """The change over `lag` steps around each step of series (B, T, C).
+
+    Steps near the ends get the first or the last change that lies within the series.
+    """
+    first = torch.arange(series.shape[1]) - lag // 2  # step t is in the middle of first .. first + lag
     first = first.clamp(0, series.shape[1] - 1 - lag)
     return series[:, first + lag] - series[:, first]
 
@@ -175,9 +176,7 @@ class Trainer:
     max_epochs: int
     patience: int  # epochs without a lower validation loss after which the training stops
     learning_rate: float  # the highest one, if the schedule changes it
-    # "constant", or "one_cycle" (Smith & Topin 2019): it rises, then falls to almost 0. While it rises
-    # the loss may rise too, so the patience begins with the highest rate.
-    schedule: str
+    schedule: str  # of the learning rate: "constant", or "one_cycle" (Smith & Topin 2019)
 
     def fit(self, train_set, val_set, on_epoch=None):
         """Train, then give the model back its parameters of the lowest validation loss.
@@ -192,9 +191,10 @@ class Trainer:
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
         scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
-            rising_epochs = RISING_SHARE * self.max_epochs
-            steps = self.max_epochs * len(loader)
-            options = {"pct_start": RISING_SHARE, "cycle_momentum": False}
+            # The rate rises for 30 % of the steps, then falls to almost 0. While it rises the loss may
+            # rise as well, so these epochs do not count for the patience.
+            rising_epochs, steps = 0.3 * self.max_epochs, self.max_epochs * len(loader)
+            options = {"pct_start": 0.3, "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
-from data import shade_flat, stretches, test_series
+from data import generated_test_split, shade_flat, stretches
 from data_utils import UserError, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
 
@@ -43,7 +43,7 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
             line.set_clim(0, 5 / len(steps))
             upper.add_collection(line)
         upper.autoscale_view()
-        truth = "" if labels is None else f", truly {class_name(labels[column], probability)}"
+        truth = "" if labels is None else f", truly {class_name(labels[column], probability[column])}"
         upper.set_title(
             f"series {np.atleast_1d(indices)[column]}{truth}\n{verdict(probability[column])}"
         )
@@ -57,25 +57,28 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    # A column with a shaded segment has all the names that the legend needs.
-    handles, names = max((axis.get_legend_handles_labels() for axis in axes[1]), key=lambda h: len(h[1]))
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    lowest = axes[1, -1]  # of the last column: where there is one, it has a shaded segment
+    figure.legend(*lowest.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
 def class_name(label, probability):
-    return LABEL_NAMES[int(label)] if np.ndim(probability) == 1 else f"class {label}"
+    """Of one series, whose probability is that of anomalous, or those of K classes (K,)."""
+    return LABEL_NAMES[int(label)] if np.ndim(probability) == 0 else f"class {label}"
 
 
 def verdict(probability):
-    """In words, for one series: its probability of anomalous, or those of K classes (K,)."""
-    if np.ndim(probability) == 1:
-        return f"class {probability.argmax()}, p = {probability.max():.3f}"
-    return f"{LABEL_NAMES[int(probability > 0.5)]}, p(anomalous) = {probability:.3f}"
+    """In words, of one series: its probability of anomalous, or those of K classes (K,)."""
+    if np.ndim(probability) == 0:
+        return f"{class_name(probability > 0.5, probability)}, p(anomalous) = {probability:.3f}"
+    return f"{class_name(probability.argmax(), probability)}, p = {probability.max():.3f}"
 
 
 def half_of(attention):
-    """The fewest steps that hold half of the attention (T,), as stretches [(first, last), ...]."""
+    """The steps of the largest weights that hold half of the attention (T,), as [(first, last), ...].
+
+    Steps of the same weight, such as those of a token, stay together.
+    """
     order = attention.argsort()[::-1]
     needed = attention[order].cumsum().searchsorted(0.5)
     return stretches(attention >= attention[order[needed]])
@@ -114,7 +117,7 @@ def main():
         series = read_series(args.series, config["data"]["num_points"])
         chosen = np.arange(len(series))
     else:
-        series, labels, flat_mask = test_series(config)
+        series, labels, flat_mask = generated_test_split(config)
         _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
     if args.index is not None:
         if not 0 <= args.index < len(series):
@@ -124,14 +127,15 @@ def main():
     probability, attention = model.predict(series[chosen])
     for index, value, weights in zip(chosen, probability, attention):
         line = f"series {index}: {verdict(value)}"
-        if np.ndim(value) or value > 0.5:  # in a normal series, attention shows what speaks against
+        if np.ndim(value) or value > 0.5:  # in a normal series there is nothing to look at
             places = ", ".join(f"{first} to {last}" for first, last in half_of(weights))
             line += f"; half of the attention: steps {places}"
         print(line)
 
     shown = chosen[:MOST_COLUMNS]
     truth = () if labels is None else (labels[shown], flat_mask[shown])
-    figure = plot_attention(shown, series[shown], probability, attention, *truth)
+    predictions = probability[:MOST_COLUMNS], attention[:MOST_COLUMNS]
+    figure = plot_attention(shown, series[shown], *predictions, *truth)
     picture = args.output or args.artifacts / ATTENTION_PLOT_NAME
     save_plot(picture, figure)
     print(f"{picture} shows series {', '.join(map(str, shown))}")

@@ -37,10 +37,10 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 
 def check_fit(name, series, labels, config):
     """UserError: the shape or the labels of these series are not those of the settings."""
-    shape = (config["data"]["num_points"], config["model"]["channels"])
-    if (*series.shape[1:], 1)[:2] != shape:
-        held = f"the {name} series have the shape {tuple(series.shape)}"
-        raise UserError(f"{held}; data.num_points and model.channels say (N, {shape[0]}, {shape[1]})")
+    num_points, channels = config["data"]["num_points"], config["model"]["channels"]
+    if series.shape[1] != num_points or series[0, 0].numel() != channels:
+        given = f"the {name} series have the shape {tuple(series.shape)}"
+        raise UserError(f"{given}; data.num_points and model.channels say (N, {num_points}, {channels})")
     held, classes = labels.unique().tolist(), config["model"]["classes"]
     if len(held) != classes:
         raise UserError(f"the {name} labels are {held}: model.classes={classes} needs as many")

@@ -34,16 +34,17 @@ def animate(series, labels, flat_mask, snapshots):
     for row, (signal, strip) in enumerate(zip(signals, strips)):
         signal.plot(series[row], color="black", lw=1)
         strip.plot(np.zeros(len(series[row])), color=LINE_COLORS[0])
-        strip.set(ylim=(0, 1.05 * highest), ylabel="attention")
+        strip.set(ylim=(0, 1.05 * highest), ylabel="attention", yticks=())
+        strip.yaxis.label.set_size(12)
         shade_flat(signal, flat_mask[row])
         shade_flat(strip, flat_mask[row])
-    figure.supxlabel("time step", fontsize=10)
+    figure.supxlabel("time step", fontsize=12)
 
     def draw(frame):
         figure.suptitle(f"attention after {FIRST + frame} epochs of 700 series; flat segments shaded")
         for row, (probability, attention) in enumerate(zip(*snapshots[frame])):
             name = LABEL_NAMES[labels[row]]
-            signals[row].set_title(f"truly {name}, probability of anomalous {probability:.2f}", size=9)
+            signals[row].set_title(f"truly {name}, p(anomalous) = {probability:.2f}", size=12)
             strips[row].lines[0].set_ydata(attention)
 
     hold = [len(snapshots) - 1] * 3 * FRAMES_PER_SECOND  # the last frame stays for three seconds more

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from constants import ARTIFACTS_DIR, CONFIG_FILE, PROJECT_DIR
+from constants import ARTIFACTS_DIR, CONFIG_FILE
 from data_utils import load_config, save_plot
 from evaluate import evaluate
 
@@ -31,15 +30,12 @@ def parse_args(description, image=None, **options):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
     parser.add_argument("--quick", action="store_true", help="a smoke test: its numbers mean nothing")
     if image:
-        parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: images/{image}")
+        picture = ARTIFACTS_DIR / image
+        parser.add_argument("--output", type=Path, default=picture, help="default: %(default)s")
     args = parser.parse_args()
     if args.quick:
         print("a smoke test: these numbers mean nothing\n")
-    if image and not args.output:
-        own = args.quick or any(vars(args)[name] for name in options)  # not the repository's picture
-        args.output = (ARTIFACTS_DIR if own else PROJECT_DIR / "images") / image
     args.seeds = range(1 if args.quick else 5)
-    threadpool_limits(1)  # scikit-learn's results depend on the number of threads
     return args
 
 

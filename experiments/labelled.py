@@ -54,10 +54,13 @@ def beats(rng):
 
 def persons(rng):
     """24 persons with a rhythm of their own, and a label each that has no effect. Windows overlap."""
-    time, people = np.arange(600), np.arange(24)
-    cycles = rng.uniform(0.02, 0.1, size=(24, 1))  # per step
-    series = np.sin(2 * np.pi * cycles * time) + 0.1 * rng.normal(size=(24, 600))
-    windows = np.lib.stride_tricks.sliding_window_view(series, 96, axis=1)[:, ::24]  # (24, 22, 96)
+    time, people = np.arange(1032), np.arange(24)
+    phase = rng.uniform(0.01, 0.03, size=(24, 1)) * time  # in beats
+    series = 0.2 * rng.normal(size=(24, len(time)))
+    for harmonic in (1, 2, 3):
+        height, start = rng.normal(size=(24, 1)), rng.uniform(size=(24, 1))
+        series += height * np.sin(2 * np.pi * (harmonic * phase + start))
+    windows = np.lib.stride_tricks.sliding_window_view(series, 96, axis=1)[:, ::24]  # (24, 40, 96)
     labels, count = rng.permutation(people % 2), windows.shape[1]
     return windows.reshape(-1, 96), labels.repeat(count), people.repeat(count)
 
