@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from constants import ANOMALOUS, CONFIG_FILE, FLAT_COLOR, LINE_COLORS, PROJECT_DIR
+from constants import ANOMALOUS, FLAT_COLOR, LINE_COLORS
 from data import make_splits, shade_flat
 from data_utils import check_series, run_script
 from evaluate import attention_metrics
@@ -145,17 +145,19 @@ VARIANTS = {
 }
 
 
-def token_shares(model, tokens):
+def token_shares(model, tokens, every=1):
     """Tokens (B, P, F) -> S (B, P, P): the share of the gradient of state i that falls on token j.
 
     The gradient is that of a random sum of the state's units, with signs + and -, whose expected square
-    is the sum of the squares of all their gradients.
+    is the sum of the squares of all their gradients. With `every`, S (B, P / every, P) has only the
+    state in the middle of each group of so many.
     """
     tokens = tokens.detach().requires_grad_()
     states, _ = model.lstm(tokens)  # (B, P, 2H)
     signs = 2.0 * torch.randint(2, states.shape, generator=torch.Generator().manual_seed(0)) - 1
     sizes = []
-    for state in (states * signs).sum(dim=2).sum(dim=0):  # one for each place, of all series
+    sums = (states * signs).sum(dim=2).sum(dim=0)  # one for each place, of all series
+    for state in sums[every // 2 :: every]:
         (gradient,) = torch.autograd.grad(state, tokens, retain_graph=True)
         sizes.append(gradient.norm(dim=2))  # (B, P)
     sizes = torch.stack(sizes, dim=1)
@@ -182,8 +184,8 @@ def trace_attention(model, series):
     return trace(weights, shares).numpy().repeat(length, axis=1)
 
 
-def measure_network(args, seed, network, *overrides, path=CONFIG_FILE, traced=True):
-    config = common.settings(args, seed, *overrides, path=path)
+def measure_network(args, seed, network, *overrides, traced=True):
+    config = common.settings(args, seed, *overrides)
     splits = make_splits(config["data"])
     model, history = train(config, splits, network=network)
     results = common.scores(model, splits.test) | {"seconds": history["total_seconds"]}
@@ -256,9 +258,6 @@ def main():
     results = {"default": panels["no noise"]["default"]}
     for label, overrides in VARIANTS.items():
         results[label] = measure(label, args, untraced, AttentionClassifier, *overrides)
-    args.seeds = args.seeds[:3]  # one training by the article's settings takes minutes
-    measure_article = partial(untraced, path=PROJECT_DIR / "configs" / "article.json")
-    results["the article's settings"] = measure("article", args, measure_article, AttentionClassifier)
     print_results("settings", SCORES | {"training, s": ("seconds", 1, max)}, results)
 
 

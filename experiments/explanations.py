@@ -15,7 +15,7 @@ from train import train
 
 CHOSEN = ("default", "mean pooling: no attention", "Transformer")
 DRAWS = 4  # normal series that tokens are replaced from
-points, weights = np.polynomial.legendre.leggauss(120)  # for an integral over -1 .. 1
+points, weights = np.polynomial.legendre.leggauss(300)  # for an integral over -1 .. 1
 POINTS, WEIGHTS = (points + 1) / 2, weights / 2  # over 0 .. 1
 
 
@@ -122,7 +122,7 @@ def sum_error(model, tokens, values, baselines):
     return ((values.sum(dim=1) - change) / change).abs().median().item()
 
 
-def explain(args, seed, network, *overrides, count=200):
+def explain(args, seed, network, *overrides, count=100):
     """The scores of each explanation over anomalous test series, and logits of each class."""
     config = settings(args, seed, *overrides)
     splits = make_splits(config["data"])

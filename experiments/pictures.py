@@ -9,6 +9,7 @@ from data import make_splits, shade_flat
 from data_utils import run_script
 from experiments.ablation import NETWORKS, SHOWN
 from experiments.common import parse_args, save_picture, settings
+from experiments.labelled import bumps, make_labelled_splits
 from plot_attention import plot_attention
 from train import train
 
@@ -55,8 +56,10 @@ def plot_tokens(model, series, flat_mask):
     return figure
 
 
-def plot_reasons(models, series, flat_mask):
-    """The attention of two networks over the same series."""
+def plot_reasons(models, test):
+    """The attention of two networks over the first series whose flat segment runs to its end."""
+    row = np.flatnonzero(test.flat_mask[:, -1])[0]
+    series, flat_mask = test.series[row], test.flat_mask[row]
     predictions = [model.predict(series) for model in models.values()]
     probability, attention = map(np.concatenate, zip(*predictions))
     truth = [ANOMALOUS] * 2, np.tile(flat_mask, (2, 1))
@@ -64,6 +67,15 @@ def plot_reasons(models, series, flat_mask):
     for name, value, axis in zip(models, probability, figure.axes):
         axis.set_title(f"{name}\nprobability of anomalous {value:.3f}")
     return figure
+
+
+def plot_bump(args):
+    """A series of each class of the labelled example, with the attention over it."""
+    config, splits = make_labelled_splits(args, 0, bumps)
+    rows = [np.flatnonzero(splits.test.labels == label)[0] for label in (NORMAL, ANOMALOUS)]
+    series, labels, mask = (part[rows] for part in splits.test)
+    model, _ = train(config, splits)
+    return plot_attention(rows, series, *model.predict(series), labels, mask)
 
 
 def main():
@@ -75,8 +87,9 @@ def main():
     misled, _ = train(settings(args, 0, *overrides), splits, network=network)
     shown = splits.test.series[SHOWN], splits.test.flat_mask[SHOWN]
     figures = {
-        "reasons": plot_reasons({"default network": default, "another network": misled}, *shown),
+        "reasons": plot_reasons({"our network": default, "another network": misled}, splits.test),
         "tokens": plot_tokens(default, *shown),
+        "bump": plot_bump(args),
         "samples": plot_samples({"no noise": splits.train, "5 % noise": noisy.train}),
     }
     for name, figure in figures.items():

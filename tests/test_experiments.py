@@ -32,14 +32,16 @@ QUICK = SimpleNamespace(quick=True, seeds=range(1))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_runs(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setattr(sys, "argv", [name, "--quick"])
+    monkeypatch.setattr(explanations, "POINTS", explanations.POINTS[:9])
     monkeypatch.chdir(tmp_path)
     importlib.import_module(f"experiments.{name}").main()
     out = capsys.readouterr().out
     assert out.startswith("a smoke test: these numbers mean nothing\n")
     pictures = re.findall("the picture is (.*)", out)
     assert len(pictures) == {
-        "pictures": 3,
+        "pictures": 4,
         "ablation": 2,
+        "article": 0,
         "baselines": 0,
         "explanations": 0,
         "labelled": 0,
@@ -328,9 +330,10 @@ def test_no_step_of_the_recording_is_in_two_splits():
 
 def test_rates_are_of_each_class():
     labels = np.array([0, 1] * 4)
-    split = LabelledSeries(np.zeros((8, 10)), labels, np.outer(labels, np.arange(10) < 3).astype(bool))
+    series, mask = np.random.default_rng(0).normal(size=(8, 100)), np.outer(labels, np.arange(100) < 30)
+    split = LabelledSeries(series, labels, mask.astype(bool))
     probability = np.array([0.9, 0.1, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9])
-    stub = SimpleNamespace(predict=lambda series: (probability, np.full((8, 10), 0.1)))
+    stub = SimpleNamespace(predict=lambda series: (probability, np.full((8, 100), 0.01)))
     results = recording.rates(stub, Splits(split, split, split))
     assert (results["false alarms"], results["misses"], results["accuracy"]) == (0.25, 0.25, 0.75)
 
