@@ -124,9 +124,8 @@ def stretches(mask):
     return [(int(run[0]), int(run[-1])) for run in runs if len(run)]
 
 
-def shade_flat(axis, flat_mask):
-    """Shade the flat segments of one series (T,), if there are any; the legend then names them."""
-    label = "flat segment"
+def shade_flat(axis, flat_mask, label="flat segment"):
+    """Shade the flat segments of one series (T,), if there are any; the label is for a legend."""
     for first, last in stretches(flat_mask):
         axis.axvspan(first, last, color=FLAT_COLOR, alpha=0.3, zorder=0, label=label)
         label = None  # one entry for all

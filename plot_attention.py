@@ -18,12 +18,14 @@ ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["darkgrey", L
 MOST_COLUMNS = 3  # of a picture
 
 
-def plot_attention(indices, series, probability, attention, labels=None, flat_mask=None):
+def plot_attention(
+    indices, series, probability, attention, labels=None, flat_mask=None, event="flat segment"
+):
     """A figure with a column for each series: the signal coloured by attention, the attention below.
 
     Series (N, T), or (N, T, C), drawn as a line for each channel: attention tells when, not in which
     channel. Attention (N, T); probability (N,) or (N, K), as from `predict`; indices (N,), for the
-    titles; where the truth is known, labels (N,) and flat_mask (N, T).
+    titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
     series, steps = check_series(series), np.arange(attention.shape[1])
     if series.shape[:2] != attention.shape:
@@ -51,8 +53,8 @@ def plot_attention(indices, series, probability, attention, labels=None, flat_ma
         lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
         lower.set(xlabel="time step", ylim=(0, 1.05 * attention[column].max()))
         if flat_mask is not None:
-            shade_flat(upper, flat_mask[column])
-            shade_flat(lower, flat_mask[column])
+            shade_flat(upper, flat_mask[column], event)
+            shade_flat(lower, flat_mask[column], event)
     bar = figure.colorbar(line, ax=axes[0], ticks=(0, 5 / len(steps)), label="attention", pad=0.01)
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")

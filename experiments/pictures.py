@@ -75,7 +75,7 @@ def plot_bump(args):
     rows = [np.flatnonzero(splits.test.labels == label)[0] for label in (NORMAL, ANOMALOUS)]
     series, labels, mask = (part[rows] for part in splits.test)
     model, _ = train(config, splits)
-    return plot_attention(rows, series, *model.predict(series), labels, mask)
+    return plot_attention(rows, series, *model.predict(series), labels, mask, event="bump")
 
 
 def main():
