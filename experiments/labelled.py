@@ -28,6 +28,14 @@ def bumps(rng):
     return rng.normal(size=mask.shape) + 2 * mask, labels, mask
 
 
+def padded_bumps(rng):
+    """The same in series of 60 to 120 steps around a level of 5, with zeros behind them up to 120."""
+    labels, _, mask = events(rng, 60, 12)
+    mask, lengths = np.pad(mask, ((0, 0), (0, 60))), rng.integers(60, 121, size=(COUNT, 1))
+    series = 5 + rng.normal(size=mask.shape) + 2 * mask
+    return np.where(np.arange(120) < lengths, series, 0), labels, mask
+
+
 def chirps(rng, backwards=False):
     """Noise; in class 1 with a chirp: its frequency rises. In class 0 there is none, or it falls."""
     labels, steps, mask = events(rng, 120, 24)
@@ -93,6 +101,7 @@ ROWS = {
     "bump, x / 1000": {"make": bumps, "change": lambda x: x / 1000},
     "bump, 101325 + 400 x": {"make": bumps, "change": lambda x: 101325 + 400 * x},
     "bump, each series in its own units": {"make": bumps, "overrides": ["model.standardize=series"]},
+    "bump, padded with zeros": {"make": padded_bumps},
     "chirp, patches of 10": {"make": chirps, "patch_length": 10},
     "chirp, patches of 5": {"make": chirps, "patch_length": 5},
     "chirp, patches of 2": {"make": chirps, "patch_length": 2},
