@@ -1,8 +1,6 @@
 """The scripts as a user runs them: what they write and print, and what they do about mistakes."""
 
-import contextlib
 import json
-import os
 import re
 import shutil
 
@@ -342,40 +340,3 @@ def test_a_full_disk_while_a_run_is_saved(artifacts, monkeypatch, capsys, failin
     is_new = left[artifacts / "model.pt"] != old[artifacts / "model.pt"]
     assert is_new == (failing != "torch.save")
     load_checkpoint(artifacts / "model.pt")
-
-
-def test_a_kill_at_any_moment_leaves_files_that_belong_together(artifacts, monkeypatch):
-    """The process ends before each call that removes a file or puts one into its place."""
-    run(monkeypatch, evaluate, "--artifacts", artifacts)
-    run(monkeypatch, plot_attention, "--artifacts", artifacts)
-    other = artifacts.parent / "other"
-    train_tiny(monkeypatch, other, "training.seed=1")
-    new_run = (*load_checkpoint(other / "model.pt"), json.loads((other / "history.json").read_text()))
-    old, calls_left = contents(artifacts), 0
-
-    class Killed(BaseException):
-        pass
-
-    def until_killed(call):
-        def counted(*args, **kwargs):
-            nonlocal calls_left
-            calls_left -= 1
-            if calls_left < 0:
-                raise Killed
-            return call(*args, **kwargs)
-
-        return counted
-
-    monkeypatch.setattr(os, "replace", until_killed(os.replace))
-    monkeypatch.setattr("pathlib.Path.unlink", until_killed(type(artifacts).unlink))
-    for moment in range(8):  # four files are removed, three put into place
-        for path, content in old.items():
-            path.write_bytes(content)
-        calls_left = moment
-        with pytest.raises(Killed) if moment < 7 else contextlib.nullcontext():
-            train.save_run(artifacts, *new_run)
-        left = contents(artifacts)
-        is_new = left[artifacts / "model.pt"] != old[artifacts / "model.pt"]
-        assert is_new == (moment > 4)
-        assert len(left) == [5, 4, 3, 2, 1, 1, 2, 3][moment]
-        assert all((content != old[path]) == is_new for path, content in left.items())
