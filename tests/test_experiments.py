@@ -43,6 +43,7 @@ def test_every_experiment_runs(tmp_path, monkeypatch, capsys, name):
         "ablation": 2,
         "article": 0,
         "baselines": 0,
+        "benchmarks": 0,
         "explanations": 0,
         "labelled": 0,
         "faithfulness": 0,
