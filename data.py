@@ -48,9 +48,11 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     labels = check_labels(labels, count)
     flat_mask = check_mask(flat_mask, labels, series.shape[1])
     if groups is not None:
-        _, groups = np.unique(groups, return_inverse=True)
-        if groups.shape != (count,):
-            raise UserError(f"{count} series need groups of the shape ({count},), got {groups.shape}")
+        groups = np.asarray(groups).astype(str)
+        if groups.shape != (count,) or np.isin(groups, ("None", "nan", "<NA>")).any():
+            raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
+    if data_config["val_fraction"] + data_config["test_fraction"] >= 1:
+        raise UserError("data.val_fraction and data.test_fraction must be less than 1 together")
     val_size, test_size = (round(data_config[f"{part}_fraction"] * count) for part in ("val", "test"))
     try:
         rest, test = take_rows(np.arange(count), test_size, labels, groups, seed)

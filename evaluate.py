@@ -41,6 +41,7 @@ def attention_metrics(attention, flat_mask):
     lies on one (Zhang et al. 2018; steps that share it count in proportion); `auc`, the ROC AUC of the
     weights against the mask. Each series needs flat and other steps.
     """
+    flat_mask = np.asarray(flat_mask, dtype=bool)
     largest = attention == attention.max(axis=1, keepdims=True)
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
@@ -72,6 +73,8 @@ def evaluate(test, probability, attention):
     flat_mask = check_mask(test.flat_mask, labels, attention.shape[1])
     if flat_mask is None or not flat_mask.any():
         return metrics
+    if not np.isfinite(attention).all():
+        raise UserError("the attention holds NaN or infinity")
     marked = flat_mask.any(axis=1)
     flat_mask, attention = flat_mask[marked], attention[marked]
     uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])

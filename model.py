@@ -130,8 +130,8 @@ class AttentionClassifier(nn.Module):
 
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
-        values = series.reshape(-1, self.channels)
-        constant = (values == values[0]).all(dim=0)
+        values = self.check_shape(series).flatten(0, 1)  # (N T, C)
+        constant = (values == values[0]).all(dim=0) | (values.std(dim=0) == 0)
         if constant.any():
             raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
         self.mean.copy_(values.mean(dim=0))
@@ -253,7 +253,10 @@ def cross_entropy(logits, labels):
 
 
 def save_checkpoint(path, model, config):
-    """Save the parameters, the name of the network's class and the whole config."""
+    """Save the parameters, the name of the network's class and the whole config. UserError: of another."""
+    for name, value in config["model"].items():
+        if getattr(model, name, value) != value:
+            raise UserError(f"the model was made with another model.{name} than {value}")
     content = {"config": check_config(config), "network": type(model).__name__}
     content |= {"parameters": model.state_dict()}
     write_file(Path(path), lambda temporary: torch.save(content, temporary))

@@ -28,10 +28,14 @@ def plot_attention(
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
     series, steps = check_series(series), np.arange(attention.shape[1])
-    if series.shape[:2] != attention.shape:
-        raise UserError(f"series {series.shape} and attention {attention.shape} do not fit")
-    labels = None if labels is None else np.atleast_1d(labels)
-    flat_mask = None if flat_mask is None else np.atleast_2d(flat_mask)
+    indices, labels, flat_mask = (
+        part if part is None else np.atleast_1d(part) for part in (indices, labels, flat_mask)
+    )
+    rows = [len(part) for part in (indices, probability, labels) if part is not None]
+    if series.shape[:2] != attention.shape or set(rows) != {len(series)}:
+        raise UserError("series, indices, probability, attention and labels must be of the same series")
+    if flat_mask is not None:
+        flat_mask = flat_mask.reshape(attention.shape)
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     for column, (upper, lower) in enumerate(axes.T):
@@ -46,9 +50,7 @@ def plot_attention(
             upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {class_name(labels[column], probability[column])}"
-        upper.set_title(
-            f"series {np.atleast_1d(indices)[column]}{truth}\n{verdict(probability[column])}"
-        )
+        upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
         lower.set(xlabel="time step", ylim=(0, 1.05 * attention[column].max()))
@@ -120,6 +122,7 @@ def main():
         chosen = np.arange(len(series))
     else:
         series, labels, flat_mask = generated_test_split(config)
+        print(f"of {len(series)} generated sine waves, the test series of the run:")
         _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
     if args.index is not None:
         if not 0 <= args.index < len(series):

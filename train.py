@@ -82,6 +82,9 @@ def main():
     config, folder = load_config(args.config, args.set), args.artifacts
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
+    others = [name for name in DERIVED_NAMES if (folder / name).exists()]
+    if others and not (folder / CHECKPOINT_NAME).is_file():
+        raise UserError(f"{folder} holds {', '.join(others)}, but no run: choose another folder")
 
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)

@@ -25,7 +25,8 @@ WINDOWS = (3, 5, 10, 20, 30, 50, 80)  # steps
 
 def standardised(series):
     """Series (N, T), each with mean 0 and standard deviation 1."""
-    return (series - series.mean(axis=1, keepdims=True)) / series.std(axis=1, keepdims=True)
+    deviation = series.std(axis=1, keepdims=True).clip(min=1e-150)  # of a constant, 0
+    return (series - series.mean(axis=1, keepdims=True)) / deviation
 
 
 def rolling_mean(values, window):

@@ -150,6 +150,13 @@ def test_another_unit_of_the_training_set_changes_nothing(waves):
     np.testing.assert_allclose(answers[1][1], answers[0][1], atol=1e-5)
 
 
+def test_a_model_is_saved_with_its_own_config(tmp_path):
+    with pytest.raises(UserError, match="made with another model.standardize than none"):
+        save_checkpoint(
+            tmp_path / "m.pt", make_model(), load_config(overrides=["model.standardize=none"])
+        )
+
+
 def test_a_channel_that_never_changes_is_named(waves):
     series = np.stack([waves, np.full(waves.shape, 0.1)], axis=2)
     model = make_model(standardize="training_set", channels=2)

@@ -26,7 +26,7 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     for block in BLOCKS:
         assert block.count("\n") <= 15
         exec(block, namespace)  # noqa: S102
-    assert (tmp_path / "mine" / "attention.png").is_file()
+    assert (tmp_path / "mine" / "bump.png").is_file()
     # What the text says of these blocks, in their order.
     fooled, bump, classes, channels, flat = metrics
     assert fooled["accuracy"] > 0.99 and fooled["attention"]["mass"] < 0.6

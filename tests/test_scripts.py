@@ -14,7 +14,7 @@ import evaluate
 import plot_attention
 import train
 from constants import SETTINGS
-from data_utils import load_config, run_script
+from data_utils import UserError, load_config, run_script
 from model import Trainer, load_checkpoint
 
 matplotlib.use("agg")
@@ -186,6 +186,8 @@ def test_plot_takes_labels_of_any_type_and_channels(labels, channels):
     assert [len(axis.collections) for axis in figure.axes[:2]] == [channels, channels]
     truth = "" if labels is None else ", truly anomalous"
     assert figure.axes[1].get_title() == f"series 1{truth}\nanomalous, p(anomalous) = 0.900"
+    with pytest.raises(UserError, match="must be of the same series"):
+        plot_attention.plot_attention([0, 1], series, np.array([0.1, 0.9]), attention, [1, 0, 1])
     one = plot_attention.plot_attention([7], series[:1], np.array([[0.2, 0.8]]), attention[:1], [1])
     assert one.axes[0].get_title() == "series 7, truly class 1\nclass 1, p = 0.800"
 
@@ -243,6 +245,7 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--config", "nowhere.json"), "No such file.*nowhere.json"),
         (train, ("--set", "data.noise=-1"), r"data.noise must be float in \[0, 100\], got -1"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
+        (train, ("--artifacts", "own"), "own holds metrics.json, but no run: choose another folder"),
         (
             evaluate,
             ("--artifacts", "nowhere"),
@@ -265,7 +268,7 @@ def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options
     """A mistake is found before any training, and every file stays as it was."""
     monkeypatch.setattr(Trainer, "fit", lambda *args: pytest.fail("the training began"))
     monkeypatch.chdir(tmp_path)
-    for path in ("foreign/model.pt", "mine.txt"):
+    for path in ("foreign/model.pt", "mine.txt", "own/metrics.json"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("the reader's own")
     before = contents(tmp_path)
