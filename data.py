@@ -7,7 +7,7 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from torch.utils.data import TensorDataset
 
-from constants import ANOMALOUS, FLAT_COLOR, NORMAL
+from constants import ANOMALOUS, FLAT_COLOR, HISTORY_NAME, NORMAL
 from data_utils import UserError, check_labels, check_series, generate_series
 
 
@@ -90,7 +90,7 @@ def check_mask(flat_mask, labels, num_points):
         return None
     flat_mask, shape = np.asarray(flat_mask), (len(labels), num_points)
     if flat_mask.shape != shape or not np.isin(flat_mask, (False, True)).all():
-        raise UserError(f"flat_mask must be bool of the shape {shape}")
+        raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
     wrong = flat_mask.all(axis=1)
     if labels.max() <= ANOMALOUS:  # with more classes, each may have an event or none
@@ -101,12 +101,10 @@ def check_mask(flat_mask, labels, num_points):
     return flat_mask
 
 
-def generated_test_split(config):
-    """The generated test series of a run. UserError: its network is for other series than sine waves."""
-    model = config["model"]
-    if (model["channels"], model["classes"]) != (1, 2):
-        held = f"{model['channels']} channels and {model['classes']} classes"
-        raise UserError(f"the network is for series of your own, with {held}: evaluate it in Python")
+def generated_test_split(config, folder):
+    """The generated test series of the run in `folder`. UserError: it was trained on other series."""
+    if not (folder / HISTORY_NAME).is_file():  # written by train.py alone
+        raise UserError(f"{folder} holds no run of train.py: evaluate series of your own in Python")
     return make_splits(config["data"]).test
 
 

@@ -73,8 +73,8 @@ def evaluate(test, probability, attention):
     flat_mask = check_mask(test.flat_mask, labels, attention.shape[1])
     if flat_mask is None or not flat_mask.any():
         return metrics
-    if not np.isfinite(attention).all():
-        raise UserError("the attention holds NaN or infinity")
+    if not np.allclose(attention.sum(axis=1), 1, atol=1e-3):
+        raise UserError("attention must be weights whose sum is 1 in each series")
     marked = flat_mask.any(axis=1)
     flat_mask, attention = flat_mask[marked], attention[marked]
     uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])
@@ -108,7 +108,7 @@ def main():
     other = override_config(config, args.set)
     if other != config and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
-    test = generated_test_split(other)
+    test = generated_test_split(other, args.artifacts)
     print(f"tested on {len(test.labels)} generated sine waves\n")
     probability, attention = model.predict(test.series)
     metrics = evaluate(test, probability, attention)

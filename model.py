@@ -104,7 +104,7 @@ class AttentionClassifier(nn.Module):
 
     def check_shape(self, series):
         """Series (B, T) or (B, T, C) as (B, T, C). UserError: no whole patches, or other channels."""
-        given = f"series of the shape {tuple(series.shape)}"
+        given = f"series of the shape (N, {', '.join(map(str, series.shape[1:]))})"
         series = series.unsqueeze(2) if series.ndim == 2 else series
         steps, channels = series.shape[1:]
         if channels != self.channels:

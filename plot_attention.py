@@ -95,8 +95,11 @@ def read_series(path, num_points=None):
     """
     wanted = "it takes numbers separated by commas, one series per row, without header, label or index"
     try:
-        with open(path, encoding="utf-8-sig") as file, warnings.catch_warnings(action="error"):
-            series = np.loadtxt(file, delimiter=",", ndmin=2, comments=None)
+        lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
+        if not all(line.strip() for line in lines):
+            raise UserError("an empty line")  # NumPy would skip it, and later steps would move
+        with warnings.catch_warnings(action="error"):
+            series = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
         series = check_series(series.T if series.shape[1] == 1 else series)
     except (ValueError, UserWarning) as error:  # the warning: an empty file
         raise UserError(f"{path}: {error}; {wanted}") from error
@@ -121,7 +124,7 @@ def main():
         series = read_series(args.series, config["data"]["num_points"])
         chosen = np.arange(len(series))
     else:
-        series, labels, flat_mask = generated_test_split(config)
+        series, labels, flat_mask = generated_test_split(config, args.artifacts)
         print(f"of {len(series)} generated sine waves, the test series of the run:")
         _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
     if args.index is not None:

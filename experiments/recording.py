@@ -103,7 +103,9 @@ def find_places(model, recording, window):
     as the changes there reach; the probability is the largest of these windows.
     """
     recording = check_recording(recording, window)
-    starts = np.append(np.arange(0, len(recording) - window, window // 10), len(recording) - window)
+    starts = np.append(
+        np.arange(0, len(recording) - window, max(1, window // 10)), len(recording) - window
+    )
     probability, attention = model.predict(recording[starts[:, None] + np.arange(window)])
     highest = np.zeros(len(recording))
     for start, value, weights in zip(starts, probability, attention):

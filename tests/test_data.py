@@ -88,7 +88,7 @@ def test_equal_waves_of_the_settings_may_be_split():
 @pytest.mark.parametrize(
     "mask, said",
     [
-        (lambda mask: mask[1:], r"flat_mask must be bool of the shape \(100, 5\)"),
+        (lambda mask: mask[1:], r"flat_mask must be bool of the shape \(N, T\), here \(100, 5\)"),
         (lambda mask: 2 * mask, "flat_mask must be bool"),
         (lambda mask: ~mask, "series 0"),  # labels and mask swapped
         (lambda mask: mask & (np.arange(100) != 51)[:, None], "series 51 "),  # empty there

@@ -72,7 +72,7 @@ def test_evaluate_takes_masks_of_numbers_no_mask_and_no_other_labels():
     probability, attention = np.array([0.2, 0.9]), np.array([[0.5, 0.5, 0], [0.1, 0.6, 0.3]])
     mask = np.array([[0, 0, 0], [0, 1, 0]])
     test = LabelledSeries(None, [0, 1], mask)
-    with pytest.raises(UserError, match="the attention holds NaN"):
+    with pytest.raises(UserError, match="whose sum is 1"):
         evaluate(test, probability, attention * np.nan)
     assert attention_metrics(attention[1:], mask[1:])["auc"] == 1  # of 0 and 1, too
     metrics = evaluate(test, probability, attention)["attention"]

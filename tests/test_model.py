@@ -181,10 +181,10 @@ def test_predict_is_the_same_for_any_type_and_batch_size(waves, monkeypatch):
 @pytest.mark.parametrize(
     "shape, said",
     [
-        ((2, 505), r"\(2, 505\) are not whole patches of 10 steps"),
-        ((2, 10), r"\(2, 10\) are not .*, more than 15 steps"),
-        ((2, 500, 3), r"\(2, 500, 3\), that is \(N, T, C\), have 3 channels, but model.channels is 1"),
-        ((2, 1, 500), r"\(2, 1, 500\), .* have 500 channels"),
+        ((2, 505), r"\(N, 505\) are not whole patches of 10 steps"),
+        ((2, 10), r"\(N, 10\) are not .*, more than 15 steps"),
+        ((2, 500, 3), r"\(N, 500, 3\), that is \(N, T, C\), have 3 channels, but model.channels is 1"),
+        ((2, 1, 500), r"\(N, 1, 500\), .* have 500 channels"),
     ],
 )
 def test_predict_refuses_other_shapes(shape, said):

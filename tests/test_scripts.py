@@ -211,6 +211,7 @@ TIMES = ",".join(f"{time:.3f}" for time in np.linspace(0, 6.283, 50))
         ("time\n" + ROW, "could not convert string 'time'"),
         (f"{COUNT}\n{ROW}\n", "first row is 0, 1, 2 and so on"),
         ("nan" + ROW[3:], "mine.csv: series 0 holds NaN"),
+        ("1\n\n" + "2\n" * 49, "mine.csv: an empty line"),
         (ROW.encode("utf-16"), "mine.csv"),
         (None, "No such file.*mine.csv"),
     ],
@@ -252,6 +253,12 @@ def test_a_ramp_is_no_header(tmp_path):
             "nowhere/model.pt is missing, or no checkpoint: run train.py first",
         ),
         (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is missing, or no"),
+        (
+            evaluate,
+            ("--artifacts", "mine"),
+            "mine holds no run of train.py: evaluate series of your own",
+        ),
+        (plot_attention, ("--artifacts", "mine"), "mine holds no run of train.py"),
         (evaluate, ("--set", "data.noise=0.1"), "other data need another seed, as in --set data.seed=1"),
         (train, ("--set", "model.classes=3"), r"labels are \[0, 1\]: model.classes=3 needs as many"),
         (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
@@ -271,6 +278,8 @@ def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options
     for path in ("foreign/model.pt", "mine.txt", "own/metrics.json"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("the reader's own")
+    (tmp_path / "mine").mkdir()  # by save_checkpoint, after a training in Python
+    shutil.copy(artifacts / "model.pt", "mine")
     before = contents(tmp_path)
     assert_one_line(lambda: run(monkeypatch, script, "--artifacts", artifacts, *options), said, capsys)
     assert contents(tmp_path) == before
