@@ -10,11 +10,13 @@ from torch.utils.data import TensorDataset
 from constants import ANOMALOUS, FLAT_COLOR, HISTORY_NAME, NORMAL
 from data_utils import UserError, check_labels, check_series, generate_series
 
+MISSING = ("None", "nan", "<NA>")  # values, as text
+
 
 class LabelledSeries(NamedTuple):
     """Row i of each array is the same series."""
 
-    series: np.ndarray  # (N, T) float64
+    series: np.ndarray  # (N, T) or (N, T, C) float64
     labels: np.ndarray  # (N,) int64: 0 normal, 1 anomalous; or 0 .. K-1
     flat_mask: np.ndarray | None  # (N, T) bool: True on the flat segment; None where it is not known
 
@@ -30,7 +32,7 @@ def make_splits(data_config):
     labels = np.full(data_config["dataset_size"], ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-    # Where the settings leave no choice, all waves are equal.
+    # Where each range is a single value, all waves are equal.
     return split_series(series, labels, flat_mask, data_config, may_hold_copies=True)
 
 
@@ -49,7 +51,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     flat_mask = check_mask(flat_mask, labels, series.shape[1])
     if groups is not None:
         groups = np.asarray(groups).astype(str)
-        if groups.shape != (count,) or np.isin(groups, ("None", "nan", "<NA>")).any():
+        if groups.shape != (count,) or np.isin(groups, MISSING).any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
     if data_config["val_fraction"] + data_config["test_fraction"] >= 1:
         raise UserError("data.val_fraction and data.test_fraction must be less than 1 together")
@@ -67,8 +69,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
             raise UserError(f"the {name} split of {len(rows)} series would lack a class: too few in all")
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
-    train, val, test = ({row.tobytes() for row in split.series} for split in splits)
-    if not may_hold_copies and (train & val or train & test or val & test):
+    held = [{row.tobytes() for row in split.series} for split in splits]
+    if not may_hold_copies and (held[0] & held[1] or held[0] & held[2] or held[1] & held[2]):
         raise UserError("copies of a series would be in two splits: give them the same number in groups")
     return Splits(*splits)
 
@@ -77,8 +79,8 @@ def take_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows, or about as many in whole groups: (the others, the drawn ones)."""
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
-    # One fold holds about `size` rows, and at least one group.
-    folds = max(2, min(round(len(rows) / max(size, 1)), len(np.unique(groups[rows]))))
+    folds = max(2, round(len(rows) / max(size, 1)))  # each of about `size` rows
+    folds = min(folds, len(np.unique(groups[rows])))  # and of one group at least
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))
     return rows[others], rows[drawn]
@@ -92,8 +94,8 @@ def check_mask(flat_mask, labels, num_points):
     if flat_mask.shape != shape or not np.isin(flat_mask, (False, True)).all():
         raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
-    wrong = flat_mask.all(axis=1)
-    if labels.max() <= ANOMALOUS:  # with more classes, each may have an event or none
+    wrong, two_classes = flat_mask.all(axis=1), labels.max() <= ANOMALOUS
+    if two_classes:  # of more, each may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
         rule = "some, but not all, steps of each anomalous series, and none of a normal one"

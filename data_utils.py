@@ -103,11 +103,12 @@ def check_series(series):
 
 def check_labels(labels, count):
     """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,). UserError."""
-    hint = "; names, labels = np.unique(labels, return_inverse=True) numbers them in the order of names"
+    hint = "names, labels = np.unique(labels, return_inverse=True)"
+    hint = f"; of two classes, pass labels == the anomalous one; of more, {hint}"
     array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
-    held = np.unique(array)  # a split may hold but one of two classes
+    held = np.unique(array)  # perhaps only one of two classes
     if not (np.isin(held, (0, 1)).all() or np.array_equal(held, np.arange(len(held)))):
         shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
         raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}{hint}")

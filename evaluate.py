@@ -101,8 +101,7 @@ def print_report(test, probability, metrics):
 def main():
     args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    # On other data, the model is the same, and the seed another: with the same seed and, say, another
-    # test_fraction, the test would hold series of the training.
+    # Other data need another seed, or series of the training may be tested.
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
     other = override_config(config, args.set)

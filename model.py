@@ -18,7 +18,7 @@ from data_utils import UserError, check_config, check_series, write_file
 torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-LAG = 1.5  # patches, over which a change is measured
+LAG = 1.5  # a change spans so many patches
 
 
 class AttentionClassifier(nn.Module):
@@ -34,12 +34,12 @@ class AttentionClassifier(nn.Module):
         patch_length,  # time steps of a token; with 1, each step is a token
         channels,  # values per time step: 1 for series (B, T), C for series (B, T, C)
         classes,  # 2: one logit, above 0 for anomalous; K > 2: a logit for each class
-        standardize,  # whose standard deviation is 1: "series" (of each), "training_set" or "none"
+        standardize,  # values by "series" (each by itself), by the "training_set", or "none"
         differences,  # whether a token also holds the change around each of its steps
-        smallest_change,  # of the standardized values; smaller ones count little: see `tokenize`
+        smallest_change,  # of standardized values: where the scale of changes begins, see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
         # Added to the initial bias of the forget gates. At -8 they start almost closed, so that each
-        # state first describes its own token; 0 is usual.
+        # state first describes its own token; 0 is PyTorch's.
         forget_bias,
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
@@ -52,7 +52,8 @@ class AttentionClassifier(nn.Module):
         self.differences = differences
         self.smallest_change = smallest_change
         self.attention = attention
-        # Of each channel of the training set: NaN until `learn_units`. Buffers are saved with the model.
+        # Mean and deviation of each channel of the training set, NaN until `learn_units`. Buffers are
+        # saved with the parameters.
         self.register_buffer("mean", torch.full((channels,), torch.nan, dtype=torch.float64))
         self.register_buffer("deviation", self.mean.clone())
 
@@ -253,7 +254,10 @@ def cross_entropy(logits, labels):
 
 
 def save_checkpoint(path, model, config):
-    """Save the parameters, the name of the network's class and the whole config. UserError: of another."""
+    """Save the parameters, the name of the network's class and the whole config.
+
+    UserError: of the settings that a model keeps as attributes, one is another in the config.
+    """
     for name, value in config["model"].items():
         if getattr(model, name, value) != value:
             raise UserError(f"the model was made with another model.{name} than {value}")

@@ -38,6 +38,8 @@ def plot_attention(
         flat_mask = flat_mask.reshape(attention.shape)
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
+    several = [f"class {label}" for label in range(probability.shape[-1])]
+    names = LABEL_NAMES if probability.ndim == 1 else several
     for column, (upper, lower) in enumerate(axes.T):
         for values in series[column].reshape(len(steps), -1).T:
             # A line segment from each step to the next, so that each has a colour of its own.
@@ -49,7 +51,7 @@ def plot_attention(
             line.set_clim(0, 5 / len(steps))
             upper.add_collection(line)
         upper.autoscale_view()
-        truth = "" if labels is None else f", truly {class_name(labels[column], probability[column])}"
+        truth = "" if labels is None else f", truly {names[int(labels[column])]}"
         upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
@@ -61,21 +63,16 @@ def plot_attention(
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    lowest = axes[1, -1]  # of the last column: where there is one, it has a shaded segment
+    lowest = axes[1, -1]  # of the last column, which in our pictures is the anomalous series
     figure.legend(*lowest.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
-
-
-def class_name(label, probability):
-    """Of one series, whose probability is that of anomalous, or those of K classes (K,)."""
-    return LABEL_NAMES[int(label)] if np.ndim(probability) == 0 else f"class {label}"
 
 
 def verdict(probability):
     """In words, of one series: its probability of anomalous, or those of K classes (K,)."""
     if np.ndim(probability) == 0:
-        return f"{class_name(probability > 0.5, probability)}, p(anomalous) = {probability:.3f}"
-    return f"{class_name(probability.argmax(), probability)}, p = {probability.max():.3f}"
+        return f"{LABEL_NAMES[int(probability > 0.5)]}, p(anomalous) = {probability:.3f}"
+    return f"class {probability.argmax()}, p = {probability.max():.3f}"
 
 
 def half_of(attention):

@@ -38,12 +38,13 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 def check_fit(name, series, labels, config):
     """UserError: the shape or the labels of these series are not those of the settings."""
     num_points, channels = config["data"]["num_points"], config["model"]["channels"]
-    if series.shape[1] != num_points or series[0, 0].numel() != channels:
+    held = series[0, 0].numel()  # of a step: 1 in series (N, T)
+    if series.shape[1] != num_points or held != channels:
         given = f"the {name} series have the shape {tuple(series.shape)}"
         raise UserError(f"{given}; data.num_points and model.channels say (N, {num_points}, {channels})")
-    held, classes = labels.unique().tolist(), config["model"]["classes"]
-    if len(held) != classes:
-        raise UserError(f"the {name} labels are {held}: model.classes={classes} needs as many")
+    found, classes = labels.unique().tolist(), config["model"]["classes"]
+    if len(found) != classes:
+        raise UserError(f"the {name} labels are {found}: model.classes={classes} needs as many")
 
 
 def print_epoch(epoch, train_loss, val_loss, val_accuracy, seconds):
@@ -82,6 +83,7 @@ def main():
     config, folder = load_config(args.config, args.set), args.artifacts
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
+    # Without a model, these may be files of somebody's own.
     others = [name for name in DERIVED_NAMES if (folder / name).exists()]
     if others and not (folder / CHECKPOINT_NAME).is_file():
         raise UserError(f"{folder} holds {', '.join(others)}, but no run: choose another folder")

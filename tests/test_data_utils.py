@@ -158,14 +158,17 @@ def test_the_gate_names_the_series_that_is_wrong(series, said):
 @pytest.mark.parametrize(
     "labels, said",
     [
-        ([1, 2, 1], r"0 and 1, or 0 .. K-1, got 1, 2; names, labels = np.unique\(labels, return_inv"),
-        ([-1, 1, 1], "got -1, 1; names, labels = np.unique"),
-        ([0, 2, 3], "got 0, 2, 3; names"),
-        ([0, 0.5, 1], "got 0, 0.5, 1; names"),
-        ([0, 1, np.nan], "got 0, 1, nan; names"),
+        (
+            [1, 2, 1],
+            r"0 and 1, or 0 .. K-1, got 1, 2; of two classes, pass labels == the anomalous one; of more, names, labels = np.unique",
+        ),
+        ([-1, 1, 1], "got -1, 1; of two classes"),
+        ([0, 2, 3], "got 0, 2, 3; of two"),
+        ([0, 0.5, 1], "got 0, 0.5, 1; of two"),
+        ([0, 1, np.nan], "got 0, 1, nan; of two"),
         ([0, 1], r"3 series need labels of the shape \(3,\), got \(2,\)"),
         ([[0], [1], [1]], r"got \(3, 1\)"),
-        (["up", "down", "up"], "labels must be numbers, got an array of <U4; names, labels = np.unique"),
+        (["up", "down", "up"], "labels must be numbers, got an array of <U4; of two classes"),
     ],
 )
 def test_the_gate_names_the_label_that_is_wrong(labels, said):
