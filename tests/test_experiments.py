@@ -25,7 +25,11 @@ from experiments import (
 )
 from model import AttentionClassifier
 
-NAMES = sorted(path.stem for path in (PROJECT_DIR / "experiments").glob("*.py") if path.stem != "common")
+NAMES = sorted(
+    path.stem
+    for path in (PROJECT_DIR / "experiments").glob("*.py")
+    if path.stem not in ("common", "__init__")
+)
 QUICK = SimpleNamespace(quick=True, seeds=range(1))
 
 
