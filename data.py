@@ -95,7 +95,7 @@ def check_mask(flat_mask, labels, num_points):
         raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
     wrong, two_classes = flat_mask.all(axis=1), labels.max() <= ANOMALOUS
-    if two_classes:  # of more, each may have an event or none
+    if two_classes:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
         rule = "some, but not all, steps of each anomalous series, and none of a normal one"
@@ -104,8 +104,11 @@ def check_mask(flat_mask, labels, num_points):
 
 
 def generated_test_split(config, folder):
-    """The generated test series of the run in `folder`. UserError: it was trained on other series."""
-    if not (folder / HISTORY_NAME).is_file():  # written by train.py alone
+    """The test series that `config` generates, for the run in `folder`.
+
+    UserError: no run of train.py, which trains on generated series and alone writes a history.
+    """
+    if not (folder / HISTORY_NAME).is_file():
         raise UserError(f"{folder} holds no run of train.py: evaluate series of your own in Python")
     return make_splits(config["data"]).test
 

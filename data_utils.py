@@ -119,7 +119,11 @@ def _numbers(values, name, hint):
     """A new float64 array, with NaN for masked values. The hint is for what is not of numbers."""
     try:
         array = np.ma.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal length; tensors
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # lists of unequal length; tensors with a gradient
         raise UserError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
         raise UserError(f"{name} must be numbers, got an array of {array.dtype}{hint}")

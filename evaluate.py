@@ -101,10 +101,10 @@ def print_report(test, probability, metrics):
 def main():
     args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
     model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    # Other data need another seed, or series of the training may be tested.
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
     other = override_config(config, args.set)
+    # With the seed of the run, other data may hold series of its training.
     if other != config and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
     test = generated_test_split(other, args.artifacts)

@@ -38,8 +38,8 @@ class AttentionClassifier(nn.Module):
         differences,  # whether a token also holds the change around each of its steps
         smallest_change,  # of standardized values: where the scale of changes begins, see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
-        # Added to the initial bias of the forget gates. At -8 they start almost closed, so that each
-        # state first describes its own token; 0 is PyTorch's.
+        # Added to the initial bias of the forget gates: 0 is PyTorch's own. At -8, as in
+        # configs/labelled.json, they start almost closed: each state first describes its own token.
         forget_bias,
         attention,  # whether weights are learned; if not, all are equal, which is mean pooling
         attention_size,  # hidden units of the network that computes the scores
@@ -126,12 +126,15 @@ class AttentionClassifier(nn.Module):
             series = series - series.mean(dim=1, keepdim=True)
             return (series / series.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
         if self.mean.isnan().any():
-            raise UserError('with standardize="training_set", call learn_units or train() first')
+            raise UserError(
+                'with standardize="training_set", call learn_units first, as train.train does'
+            )
         return ((series - self.mean) / self.deviation).float()
 
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
         values = self.check_shape(series).flatten(0, 1)  # (N T, C)
+        # The deviation of equal values can be rounded to more than 0, that of tiny ones to 0.
         constant = (values == values[0]).all(dim=0) | (values.std(dim=0) == 0)
         if constant.any():
             raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
@@ -256,7 +259,7 @@ def cross_entropy(logits, labels):
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config.
 
-    UserError: of the settings that a model keeps as attributes, one is another in the config.
+    UserError: a setting that the model keeps as an attribute has another value in the config.
     """
     for name, value in config["model"].items():
         if getattr(model, name, value) != value:

@@ -28,6 +28,7 @@ def plot_attention(
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
     series, steps = check_series(series), np.arange(attention.shape[1])
+    # Of one series, scalars and arrays (T,) will do.
     indices, labels, flat_mask = (
         part if part is None else np.atleast_1d(part) for part in (indices, labels, flat_mask)
     )
@@ -38,8 +39,9 @@ def plot_attention(
         flat_mask = flat_mask.reshape(attention.shape)
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
-    several = [f"class {label}" for label in range(probability.shape[-1])]
-    names = LABEL_NAMES if probability.ndim == 1 else several
+    names = LABEL_NAMES
+    if probability.ndim == 2:
+        names = [f"class {label}" for label in range(probability.shape[1])]
     for column, (upper, lower) in enumerate(axes.T):
         for values in series[column].reshape(len(steps), -1).T:
             # A line segment from each step to the next, so that each has a colour of its own.
@@ -88,7 +90,7 @@ def half_of(attention):
 def read_series(path, num_points=None):
     """Series (N, T) from a file of numbers: one series per row, or one value per line.
 
-    UserError: no such file, or series of another length than `num_points`, if that is given.
+    UserError: no numbers, or series of another length than `num_points`, if that is given.
     """
     wanted = "it takes numbers separated by commas, one series per row, without header, label or index"
     try:

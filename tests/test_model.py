@@ -90,7 +90,7 @@ def test_tokens_of_two_channels_in_units_of_the_training_set_by_hand():
     rng = np.random.default_rng(0)
     training = rng.normal(size=(5, 12, 2)) * [1, 1000] + [7, 1e8]
     model = make_model(patch_length=3, channels=2, standardize="training_set", smallest_change=0.3)
-    with pytest.raises(UserError, match="call learn_units or train"):
+    with pytest.raises(UserError, match="call learn_units first"):
         model.predict(training)
     model.learn_units(torch.from_numpy(training))
     mean, deviation = training.mean(axis=(0, 1)), training.std(axis=(0, 1), ddof=1)
