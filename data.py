@@ -94,7 +94,8 @@ def check_mask(flat_mask, labels, num_points):
     if flat_mask.shape != shape or not np.isin(flat_mask, (False, True)).all():
         raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
-    wrong, two_classes = flat_mask.all(axis=1), labels.max() <= ANOMALOUS
+    wrong = flat_mask.all(axis=1)  # nothing is left to compare with
+    two_classes = labels.max() <= ANOMALOUS
     if two_classes:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
@@ -106,7 +107,8 @@ def check_mask(flat_mask, labels, num_points):
 def generated_test_split(config, folder):
     """The test series that `config` generates, for the run in `folder`.
 
-    UserError: no run of train.py, which trains on generated series and alone writes a history.
+    UserError: no run of train.py. A network of other series is saved by `save_checkpoint` alone, which
+    writes no history.
     """
     if not (folder / HISTORY_NAME).is_file():
         raise UserError(f"{folder} holds no run of train.py: evaluate series of your own in Python")

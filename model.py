@@ -18,7 +18,7 @@ from data_utils import UserError, check_config, check_series, write_file
 torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-LAG = 1.5  # a change spans so many patches
+LAG = 1.5  # patches that a change spans, see `difference`; chosen on validation series
 
 
 class AttentionClassifier(nn.Module):
@@ -111,7 +111,7 @@ class AttentionClassifier(nn.Module):
         if channels != self.channels:
             wanted = f"{channels} channels, but model.channels is {self.channels}"
             raise UserError(f"{given}, that is (N, T, C), have {wanted}")
-        if steps % self.patch_length or steps <= self.lag:
+        if steps % self.patch_length or steps <= self.lag:  # no change would fit in
             wanted = f"whole patches of {self.patch_length} steps, more than {self.lag} steps in all"
             raise UserError(f"{given} are not {wanted}: change model.patch_length, or crop the series")
         return series
@@ -261,7 +261,7 @@ def save_checkpoint(path, model, config):
 
     UserError: a setting that the model keeps as an attribute has another value in the config.
     """
-    for name, value in config["model"].items():
+    for name, value in config["model"].items():  # wrong sizes would be found on loading, but not these
         if getattr(model, name, value) != value:
             raise UserError(f"the model was made with another model.{name} than {value}")
     content = {"config": check_config(config), "network": type(model).__name__}
