@@ -25,7 +25,8 @@ SIZES, QUICK_SIZES = (5000, 100, 1000), (40, 20, 20)  # training, validation, te
 TRAINING = ("training.batch_size=64", "training.max_epochs=10", "training.patience=10")
 
 # In order of preference, a short memory and short patches first: the first setting is taken whose accuracy
-# on validation series is within TIE of the best. Most are, so this order decides.
+# on validation series is within TIE of the best. Most are, so this order decides. The order was written
+# before the test; which values are in the grid was settled while looking at the truth of other seeds.
 GRID = tuple(product((-8, 0), (2, 5), (1, 0.3)))  # forget_bias, patch_length, smallest_change
 TIE = 0.005
 
@@ -171,10 +172,16 @@ def integrated_gradients(model, tokens, classes):
     return split_tokens(model, tokens * total).sum(dim=3).flatten(1, 2)
 
 
+def distance(model, tokens, classes):
+    """No network: how far each value is from the mean of the training set."""
+    return split_tokens(model, tokens)[:, :, :, 0].abs().flatten(1, 2)
+
+
 EXPLANATIONS = {
     "attention": attention,
     "evidence": evidence,
     "integrated gradients": integrated_gradients,
+    "distance from the mean": distance,
 }
 
 
