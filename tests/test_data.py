@@ -59,16 +59,12 @@ def test_a_group_stays_in_one_split():
     people = [set(groups[split.series[:, 0].astype(int)]) for split in splits]
     assert [len(names) for names in people] == [4, 2, 2] and len(set.union(*people)) == 8
     assert [len(split.labels) for split in splits] == [40, 20, 20]
-    with pytest.raises(
-        UserError, match=r"80 series need groups of the shape \(80,\), with none missing"
-    ):
-        split_series(series, labels, None, FRACTIONS, groups[1:])
-    with pytest.raises(UserError, match="with none missing"):
-        split_series(series, labels, None, FRACTIONS, np.where(groups == "bob", None, groups))
-    with pytest.raises(
-        UserError, match="cannot be split by data.val_fraction"
-    ):  # a person for each class
-        split_series(series, np.arange(80) // 40, None, FRACTIONS, np.arange(80) // 40)
+    for wrong in (groups[1:], np.where(groups == "bob", None, groups)):
+        with pytest.raises(UserError, match=r"need groups of the shape \(80,\), with none missing"):
+            split_series(series, labels, None, FRACTIONS, wrong)
+    labels = np.arange(80) // 40  # a person for each class
+    with pytest.raises(UserError, match="cannot be split by data.val_fraction"):
+        split_series(series, labels, None, FRACTIONS, groups=labels)
 
 
 def test_copies_in_two_splits_are_refused_unless_they_are_one_group():

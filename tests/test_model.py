@@ -122,39 +122,16 @@ def test_amplitude_and_offset_make_no_difference(waves):
     assert np.abs(raw - expected).max() > 0.01
 
 
-def test_a_large_offset_does_not_round_the_training(waves):
-    """1e8 has no digits left for the waves in single precision."""
-    labels, losses = np.arange(len(waves)) % 2, []
-    for offset in (0, 1e8):
-        dataset = SineWaveTorchDataset(waves + offset, labels)
-        history = Trainer(make_model(), **tiny_training()).fit(dataset, dataset)
-        losses.append(history["val_loss"])
-    np.testing.assert_allclose(losses[1], losses[0], atol=1e-3)
-
-
 @pytest.mark.parametrize("value", [0.1, 0.7, 36.6])
-@pytest.mark.parametrize("steps", [100, 500])
-def test_constant_series_gives_tokens_of_zeros(value, steps):
-    tokens = make_model().tokenize(torch.full((1, steps), value, dtype=torch.float64))
+def test_constant_series_gives_tokens_of_zeros(value):
+    tokens = make_model().tokenize(torch.full((1, 500), value, dtype=torch.float64))
     assert tokens.count_nonzero() == 0
 
 
-def test_another_unit_of_the_training_set_changes_nothing(waves):
-    """As 72 + 5 x: the same network, the same answers, also after it was saved and loaded."""
-    answers = []
-    for training in (waves, 72 + 5 * waves):
-        model = make_model(standardize="training_set")
-        model.learn_units(torch.from_numpy(training))
-        answers.append(model.predict(training))
-    np.testing.assert_allclose(answers[1][0], answers[0][0], atol=1e-5)
-    np.testing.assert_allclose(answers[1][1], answers[0][1], atol=1e-5)
-
-
 def test_a_model_is_saved_with_its_own_config(tmp_path):
+    config = load_config(overrides=["model.standardize=none"])
     with pytest.raises(UserError, match="made with another model.standardize than none"):
-        save_checkpoint(
-            tmp_path / "m.pt", make_model(), load_config(overrides=["model.standardize=none"])
-        )
+        save_checkpoint(tmp_path / "m.pt", make_model(), config)
 
 
 def test_a_channel_that_never_changes_is_named(waves):
@@ -184,7 +161,6 @@ def test_predict_is_the_same_for_any_type_and_batch_size(waves, monkeypatch):
         ((2, 505), r"\(N, 505\) are not whole patches of 10 steps"),
         ((2, 10), r"\(N, 10\) are not .*, more than 15 steps"),
         ((2, 500, 3), r"\(N, 500, 3\), that is \(N, T, C\), have 3 channels, but model.channels is 1"),
-        ((2, 1, 500), r"\(N, 1, 500\), .* have 500 channels"),
     ],
 )
 def test_predict_refuses_other_shapes(shape, said):
@@ -241,16 +217,9 @@ def test_any_network_trains_predicts_and_comes_back(tmp_path, network, channels)
     "change, said",
     [
         (lambda part: {"labels": part.labels + 1}, "labels must be 0 and 1"),
-        (
-            lambda part: {"labels": part.labels * 0},
-            r"labels are \[0\]: model.classes=2 needs as many",
-        ),
-        (
-            lambda part: {"labels": np.arange(len(part.labels)) % 3},
-            r"labels are \[0, 1, 2\]: model.classes=2",
-        ),
+        (lambda part: {"labels": part.labels * 0}, r"labels are \[0\]: model.classes=2 needs as many"),
+        (lambda part: {"labels": np.arange(20) % 3}, r"labels are \[0, 1, 2\]: model.classes=2"),
         (lambda part: {"series": part.series * [np.nan, *[1] * 99]}, "series 0 holds NaN"),
-        (lambda part: {"series": part.series[:0], "labels": part.labels[:0]}, r"\(0, 100\)"),
         (lambda part: {"series": part.series[:, :50]}, r"\(20, 50\); .* say \(N, 100, 1\)"),
         (lambda part: {"series": part.series[:, None]}, r"\(20, 1, 100\); .* say \(N, 100, 1\)"),
     ],
@@ -357,19 +326,10 @@ def test_one_cycle_does_not_stop_while_the_rate_rises():
     assert len(history["val_loss"]) == 3
 
 
-def test_ctrl_c_is_passed_on():
-    def press_ctrl_c(epoch, *results):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        scripted_fit([0.3, 0.5], on_epoch=press_ctrl_c)
-
-
 def test_a_loss_that_becomes_nan_ends_the_training_at_the_best_epoch():
     seen = []
-    model, history = scripted_fit(
-        [0.5, 0.3, float("nan"), 0.1], lambda epoch, *_: seen.append(epoch), max_epochs=4
-    )
+    losses = [0.5, 0.3, float("nan"), 0.1]
+    model, history = scripted_fit(losses, lambda epoch, *_: seen.append(epoch), max_epochs=4)
     assert seen == [1, 2, 3] and history["best_epoch"] == 2 and len(history["val_loss"]) == 2
     assert model.epochs.item() == pytest.approx(2)
     with pytest.raises(UserError, match="not a number: try a lower learning rate"):
@@ -388,10 +348,8 @@ class OneWeight(nn.Module):
 def test_one_epoch_is_adam_on_each_batch():
     # Five equal series in batches of 2, 2 and 1: the order makes no difference.
     dataset = SineWaveTorchDataset(np.full((5, 4), 3.0), np.ones(5))
-    model = OneWeight()
-    history = Trainer(model, **tiny_training(batch_size=2, max_epochs=1, learning_rate=0.02)).fit(
-        dataset, dataset
-    )
+    model, settings = OneWeight(), tiny_training(batch_size=2, max_epochs=1, learning_rate=0.02)
+    history = Trainer(model, **settings).fit(dataset, dataset)
     weight, m, v, losses = 0.5, 0.0, 0.0, []
     for step in (1, 2, 3):  # Kingma & Ba 2015, algorithm 1
         losses.append(np.log1p(np.exp(-3 * weight)))
@@ -430,19 +388,14 @@ class Malicious:
         return exec, ("import constants; constants.code_was_run = True",)
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "cut", "list", "code", "folder"])
+@pytest.mark.parametrize("kind", ["cut", "list", "code"])
 def test_load_checkpoint_refuses_what_is_none(tmp_path, kind):
     config, path = load_config(), tmp_path / "model.pt"
     save_checkpoint(path, AttentionClassifier(**config["model"]), config)
-    whole = path.read_bytes()
-    if kind in ("empty", "text", "cut"):
-        path.write_bytes({"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}[kind])
-    elif kind == "folder":
-        path.unlink()
-        path.mkdir()
-    else:
-        good = torch.load(path, weights_only=True)
-        torch.save({"list": [1, 2], "code": good | {"config": Malicious()}}[kind], path)
+    good = torch.load(path, weights_only=True)
+    torch.save({"cut": good, "list": [1, 2], "code": good | {"config": Malicious()}}[kind], path)
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match="model.pt is missing, or no checkpoint: run train.py first"):
         load_checkpoint(path)
     assert not hasattr(constants, "code_was_run")

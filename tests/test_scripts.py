@@ -177,8 +177,7 @@ def test_half_of_the_attention_in_the_fewest_steps():
     assert plot_attention.half_of(np.array([0.1, 0.6, 0.3])) == [(1, 1)]
 
 
-@pytest.mark.parametrize("labels", [np.array([False, True]), np.array([0, 1]), None])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("labels, channels", [([False, True], 1), (np.array([0, 1]), 3), (None, 1)])
 def test_plot_takes_labels_of_any_type_and_channels(labels, channels):
     series = np.random.default_rng(0).normal(size=(2, 20, channels)).squeeze()
     attention = np.full((2, 20), 0.05)
@@ -204,11 +203,8 @@ TIMES = ",".join(f"{time:.3f}" for time in np.linspace(0, 6.283, 50))
     [
         ("", "input contained no data.*one series per row"),
         (f"{ROW}\n{ROW},1\n", "columns changed from 50 to 51"),
-        (f"{ROW},1\n", "1 series of 51 values, but .* trained on 50"),
-        ("1,2\n" * 500, "500 series of 2 values"),
-        ("0\n" * 51, "1 series of 51 values"),
+        ("0\n" * 51, "1 series of 51 values, but .* trained on 50"),
         (f"{ROW}\n{ROW}\n".replace(",", ";"), "could not convert string.*separated by commas"),
-        ("time\n" + ROW, "could not convert string 'time'"),
         (f"{COUNT}\n{ROW}\n", "first row is 0, 1, 2 and so on"),
         ("nan" + ROW[3:], "mine.csv: series 0 holds NaN"),
         ("1\n\n" + "2\n" * 49, "mine.csv: an empty line"),
@@ -247,12 +243,7 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--set", "data.noise=-1"), r"data.noise must be float in \[0, 100\], got -1"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
         (train, ("--artifacts", "own"), "own holds metrics.json, but no run: choose another folder"),
-        (
-            evaluate,
-            ("--artifacts", "nowhere"),
-            "nowhere/model.pt is missing, or no checkpoint: run train.py first",
-        ),
-        (evaluate, ("--artifacts", "foreign"), "foreign/model.pt is missing, or no"),
+        (evaluate, ("--artifacts", "nowhere"), "nowhere/model.pt is missing, or no checkpoint: run"),
         (
             evaluate,
             ("--artifacts", "mine"),
@@ -263,11 +254,7 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--set", "model.classes=3"), r"labels are \[0, 1\]: model.classes=3 needs as many"),
         (evaluate, ("--set", "model.patch_length=10"), "can only change settings of the data"),
         (plot_attention, ("--index", "20"), "--index must lie in 0 .. 19, got 20"),
-        (
-            plot_attention,
-            ("--output", "picture.txt"),
-            "a picture must be one of .*png.*, got picture.txt",
-        ),
+        (plot_attention, ("--output", "a.txt"), "a picture must be one of .*png.*, got a.txt"),
         (plot_attention, ("--output", "mine.txt/p.png"), "mine.txt"),
     ],
 )
@@ -275,7 +262,7 @@ def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options
     """A mistake is found before any training, and every file stays as it was."""
     monkeypatch.setattr(Trainer, "fit", lambda *args: pytest.fail("the training began"))
     monkeypatch.chdir(tmp_path)
-    for path in ("foreign/model.pt", "mine.txt", "own/metrics.json"):
+    for path in ("mine.txt", "own/metrics.json"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("the reader's own")
     (tmp_path / "mine").mkdir()  # by save_checkpoint, after a training in Python
