@@ -119,11 +119,7 @@ def _numbers(values, name, hint):
     """A new float64 array, with NaN for masked values. The hint is for what is not of numbers."""
     try:
         array = np.ma.asarray(values)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # lists of unequal length; tensors with a gradient
+    except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient
         raise UserError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
         raise UserError(f"{name} must be numbers, got an array of {array.dtype}{hint}")
@@ -162,12 +158,10 @@ def check_config(config):
     """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
     # NumPy's numbers and arrays become Python's on the way.
     config = json.loads(json.dumps(config, default=lambda value: value.tolist()))
-    sections = config.keys() if isinstance(config, dict) else ()
-    if set(sections) != {"data", "model", "training"} or any(
-        type(config[s]) is not dict for s in sections
-    ):
-        raise UserError("the config must hold the sections data, model and training, and no other")
-    given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
+    try:
+        given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
+    except AttributeError as error:  # no dict, or one whose values are none
+        raise UserError("a config must hold the sections data, model and training") from error
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:

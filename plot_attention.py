@@ -28,15 +28,9 @@ def plot_attention(
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
     series, steps = check_series(series), np.arange(attention.shape[1])
-    # Of one series, scalars and arrays (T,) will do.
-    indices, labels, flat_mask = (
-        part if part is None else np.atleast_1d(part) for part in (indices, labels, flat_mask)
-    )
-    rows = [len(part) for part in (indices, probability, labels) if part is not None]
-    if series.shape[:2] != attention.shape or set(rows) != {len(series)}:
-        raise UserError("series, indices, probability, attention and labels must be of the same series")
-    if flat_mask is not None:
-        flat_mask = flat_mask.reshape(attention.shape)
+    rows = {len(part) for part in (indices, probability, labels, flat_mask) if part is not None}
+    if series.shape[:2] != attention.shape or rows != {len(series)}:
+        raise UserError("all that is passed to plot_attention must be of the same series")
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     names = LABEL_NAMES
