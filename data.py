@@ -10,8 +10,6 @@ from torch.utils.data import TensorDataset
 from constants import ANOMALOUS, FLAT_COLOR, HISTORY_NAME, NORMAL
 from data_utils import UserError, check_labels, check_series, generate_series
 
-MISSING = ("None", "nan", "<NA>")  # values, as text
-
 
 class LabelledSeries(NamedTuple):
     """Row i of each array is the same series."""
@@ -32,7 +30,7 @@ def make_splits(data_config):
     labels = np.full(data_config["dataset_size"], ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-    # Where each range is a single value, all waves are equal.
+    # Where each range is a single value, all waves are equal. That is what the settings ask for.
     return split_series(series, labels, flat_mask, data_config, may_hold_copies=True)
 
 
@@ -48,10 +46,10 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     series = check_series(series)
     count, seed = len(series), data_config["seed"]
     labels = check_labels(labels, count)
-    flat_mask = check_mask(flat_mask, labels, series.shape[1])
+    flat_mask = check_mask(flat_mask, labels, series.shape[1], classes=labels.max() + 1)
     if groups is not None:
-        groups = np.asarray(groups).astype(str)
-        if groups.shape != (count,) or np.isin(groups, MISSING).any():
+        groups = np.asarray(groups).astype(str)  # a missing value of any kind is now one of three words
+        if groups.shape != (count,) or np.isin(groups, ("None", "nan", "<NA>")).any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
     if data_config["val_fraction"] + data_config["test_fraction"] >= 1:
         raise UserError("data.val_fraction and data.test_fraction must be less than 1 together")
@@ -69,9 +67,10 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
             raise UserError(f"the {name} split of {len(rows)} series would lack a class: too few in all")
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
-    held = [{row.tobytes() for row in split.series} for split in splits]
-    if not may_hold_copies and (held[0] & held[1] or held[0] & held[2] or held[1] & held[2]):
-        raise UserError("copies of a series would be in two splits: give them the same number in groups")
+    if not may_hold_copies:
+        train, val, test = ({row.tobytes() for row in split.series} for split in splits)
+        if train & val or train & test or val & test:
+            raise UserError("copies of a series would be in two splits: give them one number in groups")
     return Splits(*splits)
 
 
@@ -82,11 +81,11 @@ def take_rows(rows, size, labels, groups, seed):
     folds = max(2, round(len(rows) / max(size, 1)))  # each of about `size` rows
     folds = min(folds, len(np.unique(groups[rows])))  # and of one group at least
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))
+    others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))  # one of the folds is drawn
     return rows[others], rows[drawn]
 
 
-def check_mask(flat_mask, labels, num_points):
+def check_mask(flat_mask, labels, num_points, classes):
     """A bool array (N, T) that marks what the labels say, or None. UserError: another one."""
     if flat_mask is None:
         return None
@@ -95,11 +94,11 @@ def check_mask(flat_mask, labels, num_points):
         raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
     wrong = flat_mask.all(axis=1)  # nothing is left to compare with
-    two_classes = labels.max() <= ANOMALOUS
-    if two_classes:  # with more than two classes, any series may have an event or none
+    rule = "not all steps of a series"
+    if classes <= 2:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
-    if wrong.any():
         rule = "some, but not all, steps of each anomalous series, and none of a normal one"
+    if wrong.any():
         raise UserError(f"flat_mask must mark {rule}: series {wrong.argmax()} is otherwise")
     return flat_mask
 
@@ -107,8 +106,7 @@ def check_mask(flat_mask, labels, num_points):
 def generated_test_split(config, folder):
     """The test series that `config` generates, for the run in `folder`.
 
-    UserError: no run of train.py. A network of other series is saved by `save_checkpoint` alone, which
-    writes no history.
+    UserError: no run of train.py, which writes a history; `save_checkpoint`, for other series, does not.
     """
     if not (folder / HISTORY_NAME).is_file():
         raise UserError(f"{folder} holds no run of train.py: evaluate series of your own in Python")
@@ -116,7 +114,7 @@ def generated_test_split(config, folder):
 
 
 class SineWaveTorchDataset(TensorDataset):
-    """Series and labels (N,) of any origin as tensors: item i is (series (T,) float64, label () int64)."""
+    """Series and labels (N,) of any origin as tensors: item i is (series (T,) or (T, C), label ())."""
 
     def __init__(self, series, labels):
         series = check_series(series)  # float64: float32 would lose a small wave on a large offset

@@ -101,15 +101,21 @@ def check_series(series):
     return array
 
 
-def check_labels(labels, count):
-    """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,). UserError."""
-    hint = "names, labels = np.unique(labels, return_inverse=True)"
-    hint = f"; of two classes, pass labels == the anomalous one; of more, {hint}"
+def check_labels(labels, count, classes=None):
+    """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,).
+
+    UserError: other labels. K is `classes`; without it, as many as there are different labels.
+    """
+    hint = (
+        "; of two classes, pass labels == the anomalous one; "
+        "of more, names, labels = np.unique(labels, return_inverse=True)"
+    )
     array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
-    held = np.unique(array)  # perhaps only one of two classes
-    if not (np.isin(held, (0, 1)).all() or np.array_equal(held, np.arange(len(held)))):
+    held = np.unique(array)
+    classes = classes or max(2, len(held))  # of two classes, perhaps only one is held
+    if not np.isin(held, np.arange(classes)).all():
         shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
         raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}{hint}")
     return array.astype(np.int64)
@@ -135,7 +141,7 @@ def load_config(path=CONFIG_FILE, overrides=()):
         config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise UserError(f"the config {path} is not JSON: {error}") from error
-    return override_config(check_config(config), overrides)
+    return override_config(check_config(config), overrides)  # overrides need sections
 
 
 def override_config(config, overrides):
@@ -155,9 +161,7 @@ def override_config(config, overrides):
 
 
 def check_config(config):
-    """A copy of `config` in JSON's types. UserError: a setting is missing, unknown or not allowed."""
-    # NumPy's numbers and arrays become Python's on the way.
-    config = json.loads(json.dumps(config, default=lambda value: value.tolist()))
+    """Return `config`. UserError: a setting is missing, unknown or not allowed."""
     try:
         given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
     except AttributeError as error:  # no dict, or one whose values are none
@@ -169,7 +173,7 @@ def check_config(config):
     for name, (kind, *limits) in SETTINGS.items():
         if not _is_allowed(given[name], kind, limits):
             allowed = f"{kind.__name__} in {json.dumps(limits)}"
-            raise UserError(f"{name} must be {allowed}, got {json.dumps(given[name])}")
+            raise UserError(f"{name} must be {allowed}, got {given[name]!r}")
     return config
 
 

@@ -66,11 +66,12 @@ def evaluate(test, probability, attention):
     The attention is measured on the anomalous series; of more classes, on those with a marked step.
     UserError: labels or a mask that do not fit, or not two classes in the split.
     """
-    labels = check_labels(test.labels, len(probability))
+    classes = probability.shape[1] if probability.ndim == 2 else 2
+    labels = check_labels(test.labels, len(probability), classes)
     if labels.min() == labels.max():
         raise UserError(f"all {len(labels)} series have the label {labels[0]}: nothing to tell apart")
     metrics = classification_metrics(labels, probability)
-    flat_mask = check_mask(test.flat_mask, labels, attention.shape[1])
+    flat_mask = check_mask(test.flat_mask, labels, attention.shape[1], classes)
     if flat_mask is None or not flat_mask.any():
         return metrics
     if not np.allclose(attention.sum(axis=1), 1, atol=1e-3):
@@ -104,7 +105,7 @@ def main():
     if not all(override.startswith("data.") for override in args.set):
         raise UserError("--set can only change settings of the data here: the model is trained already")
     other = override_config(config, args.set)
-    # With the seed of the run, other data may hold series of its training.
+    # With the seed of the run, other data may hold waves of its training, split in another way.
     if other != config and other["data"]["seed"] == config["data"]["seed"]:
         raise UserError("other data need another seed, as in --set data.seed=1")
     test = generated_test_split(other, args.artifacts)

@@ -13,12 +13,13 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
+from constants import HISTORY_NAME
 from data_utils import UserError, check_config, check_series, write_file
 
 torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-LAG = 1.5  # patches that a change spans, see `difference`; chosen on validation series
+LAG = 1.5  # patches that a change spans, see `change`; chosen on validation series
 
 
 class AttentionClassifier(nn.Module):
@@ -36,7 +37,7 @@ class AttentionClassifier(nn.Module):
         classes,  # 2: one logit, above 0 for anomalous; K > 2: a logit for each class
         standardize,  # values by "series" (each by itself), by the "training_set", or "none"
         differences,  # whether a token also holds the change around each of its steps
-        smallest_change,  # of standardized values: where the scale of changes begins, see `tokenize`
+        smallest_change,  # in the unit of the scaled values: the log scale begins there, see `tokenize`
         hidden_size,  # hidden units of the LSTM, per direction
         # Added to the initial bias of the forget gates: 0 is PyTorch's own. At -8, as in
         # configs/labelled.json, they start almost closed: each state first describes its own token.
@@ -46,7 +47,7 @@ class AttentionClassifier(nn.Module):
     ):
         super().__init__()
         self.patch_length = patch_length
-        self.lag = round(LAG * patch_length)
+        self.lag = math.ceil(LAG * patch_length)
         self.channels = channels
         self.standardize = standardize
         self.differences = differences
@@ -60,7 +61,7 @@ class AttentionClassifier(nn.Module):
         token_size = patch_length * channels * (1 + differences)
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
         forget_gates = slice(hidden_size, 2 * hidden_size)  # in the order input, forget, cell, output
-        with torch.no_grad():
+        with torch.no_grad():  # PyTorch adds a second bias, bias_hh, to this one: one is enough
             self.lstm.bias_ih_l0[forget_gates] += forget_bias
             self.lstm.bias_ih_l0_reverse[forget_gates] += forget_bias
         self.score = nn.Sequential(
@@ -98,10 +99,20 @@ class AttentionClassifier(nn.Module):
         """
         features = [self.scale(self.check_shape(series))]  # (B, T, C)
         if self.differences:
-            change = difference(features[0], self.lag)
-            features.append(torch.asinh(change / self.smallest_change))
+            features.append(torch.asinh(self.change(features[0]) / self.smallest_change))
         steps = torch.cat(features, dim=2)  # (B, T, C or 2C)
-        return steps.unflatten(1, (-1, self.patch_length)).flatten(2)
+        patches = steps.unflatten(1, (-1, self.patch_length))  # (B, P, patch_length, C or 2C)
+        return patches.flatten(2)
+
+    def change(self, values):
+        """The change of values (B, T, C) over the `lag` steps around each step.
+
+        Steps near the ends get the first or the last change that lies within the series.
+        """
+        steps = values.shape[1]
+        first = torch.arange(steps) - self.lag // 2  # step t is in the middle of first .. first + lag
+        first = first.clamp(0, steps - 1 - self.lag)
+        return values[:, first + self.lag] - values[:, first]
 
     def check_shape(self, series):
         """Series (B, T) or (B, T, C) as (B, T, C). UserError: no whole patches, or other channels."""
@@ -124,18 +135,16 @@ class AttentionClassifier(nn.Module):
             # Subtracting the first step makes a constant series exactly 0; the mean could be rounded.
             series = series.double() - series[:, :1]
             series = series - series.mean(dim=1, keepdim=True)
-            return (series / series.std(dim=1, keepdim=True).clamp_min(1e-150)).float()
+            deviation = series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
+            return (series / deviation).float()
         if self.mean.isnan().any():
-            raise UserError(
-                'with standardize="training_set", call learn_units first, as train.train does'
-            )
+            raise UserError('standardize="training_set" needs learn_units first, as in train.train')
         return ((series - self.mean) / self.deviation).float()
 
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
         values = self.check_shape(series).flatten(0, 1)  # (N T, C)
-        # The deviation of equal values can be rounded to more than 0, that of tiny ones to 0.
-        constant = (values == values[0]).all(dim=0) | (values.std(dim=0) == 0)
+        constant = (values == values[0]).all(dim=0)  # a deviation of 0 could be rounded to more
         if constant.any():
             raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
         self.mean.copy_(values.mean(dim=0))
@@ -158,16 +167,6 @@ class AttentionClassifier(nn.Module):
             row = np.argwhere(np.isnan(probability))[0, 0]
             raise UserError(f"the answer to series {row} is not a number")
         return probability, attention.numpy()
-
-
-def difference(series, lag):
-    """The change over `lag` steps around each step of series (B, T, C).
-
-    Steps near the ends get the first or the last change that lies within the series.
-    """
-    first = torch.arange(series.shape[1]) - lag // 2  # step t is in the middle of first .. first + lag
-    first = first.clamp(0, series.shape[1] - 1 - lag)
-    return series[:, first + lag] - series[:, first]
 
 
 @dataclass
@@ -196,7 +195,8 @@ class Trainer:
         scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
             # The rate rises for 30 % of the steps, then falls to almost 0. While it rises the loss may
-            # rise as well, so these epochs do not count for the patience.
+            # rise as well, so these epochs do not count for the patience. Otherwise 20 epochs with a
+            # patience of 3 would end before they have begun.
             rising_epochs, steps = 0.3 * self.max_epochs, self.max_epochs * len(loader)
             options = {"pct_start": 0.3, "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
@@ -259,14 +259,18 @@ def cross_entropy(logits, labels):
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config.
 
-    UserError: a setting that the model keeps as an attribute has another value in the config.
+    UserError: the folder holds a run of train.py, or the model was made with other settings.
     """
-    for name, value in config["model"].items():  # wrong sizes would be found on loading, but not these
-        if getattr(model, name, value) != value:
+    path = Path(path)
+    if (path.parent / HISTORY_NAME).exists():  # train.py itself deletes it first
+        raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
+    for name, value in config["model"].items():
+        # What is no attribute is a size: `load_checkpoint` would find that it does not fit.
+        if hasattr(model, name) and getattr(model, name) != value:
             raise UserError(f"the model was made with another model.{name} than {value}")
     content = {"config": check_config(config), "network": type(model).__name__}
     content |= {"parameters": model.state_dict()}
-    write_file(Path(path), lambda temporary: torch.save(content, temporary))
+    write_file(path, lambda temporary: torch.save(content, temporary))
 
 
 def load_checkpoint(path, network=AttentionClassifier):
@@ -278,7 +282,7 @@ def load_checkpoint(path, network=AttentionClassifier):
     except Exception as error:  # a broken file can raise anything
         raise UserError(f"{path} is missing, or no checkpoint: run train.py first") from error
     if name != network.__name__:
-        raise UserError(f"{path} holds a {name}: pass network={name} to load_checkpoint")
+        raise UserError(f"{path} holds a {name}: in Python, pass network={name} to load_checkpoint")
     try:
         model = network(**check_config(config)["model"])
         model.load_state_dict(parameters)

@@ -28,9 +28,10 @@ def plot_attention(
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
     series, steps = check_series(series), np.arange(attention.shape[1])
-    rows = {len(part) for part in (indices, probability, labels, flat_mask) if part is not None}
-    if series.shape[:2] != attention.shape or rows != {len(series)}:
+    parts = [part for part in (indices, probability, attention, labels, flat_mask) if part is not None]
+    if any(len(part) != len(series) for part in parts):
         raise UserError("all that is passed to plot_attention must be of the same series")
+    most = 5 / len(steps)  # five times uniform attention, or more, is black
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     names = LABEL_NAMES
@@ -44,7 +45,7 @@ def plot_attention(
                 np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3
             )
             line.set_array(attention[column, :-1])
-            line.set_clim(0, 5 / len(steps))
+            line.set_clim(0, most)
             upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {names[int(labels[column])]}"
@@ -55,12 +56,12 @@ def plot_attention(
         if flat_mask is not None:
             shade_flat(upper, flat_mask[column], event)
             shade_flat(lower, flat_mask[column], event)
-    bar = figure.colorbar(line, ax=axes[0], ticks=(0, 5 / len(steps)), label="attention", pad=0.01)
+    bar = figure.colorbar(line, ax=axes[0], ticks=(0, most), label="attention", pad=0.01)
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    lowest = axes[1, -1]  # of the last column, which in our pictures is the anomalous series
-    figure.legend(*lowest.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shaded = 0 if flat_mask is None else np.argmax(np.any(flat_mask, axis=1))  # it has all labels
+    figure.legend(*axes[1, shaded].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -77,8 +78,8 @@ def half_of(attention):
     Steps of the same weight, such as those of a token, stay together.
     """
     order = attention.argsort()[::-1]
-    needed = attention[order].cumsum().searchsorted(0.5)
-    return stretches(attention >= attention[order[needed]])
+    smallest = order[attention[order].cumsum().searchsorted(0.5)]  # the step that completes the half
+    return stretches(attention >= attention[smallest])
 
 
 def read_series(path, num_points=None):
@@ -90,7 +91,7 @@ def read_series(path, num_points=None):
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
         if not all(line.strip() for line in lines):
-            raise UserError("an empty line")  # NumPy would skip it, and later steps would move
+            raise ValueError("an empty line")  # NumPy would skip it, and later steps would move
         with warnings.catch_warnings(action="error"):
             series = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
         series = check_series(series.T if series.shape[1] == 1 else series)
@@ -99,7 +100,7 @@ def read_series(path, num_points=None):
     if num_points not in (None, series.shape[1]):
         held = f"{len(series)} series of {series.shape[1]} values"
         raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
-    if len(series) > 1 and (np.diff(series[0]) == 1).all():
+    if len(series) > 1 and np.array_equal(series[0], np.arange(series.shape[1])):
         raise UserError(f"{path}: the first row is 0, 1, 2 and so on, like a header; {wanted}")
     return series
 

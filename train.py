@@ -83,10 +83,10 @@ def main():
     config, folder = load_config(args.config, args.set), args.artifacts
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
-    # Without a model, these may be files of somebody's own.
-    others = [name for name in DERIVED_NAMES if (folder / name).exists()]
-    if others and not (folder / CHECKPOINT_NAME).is_file():
-        raise UserError(f"{folder} holds {', '.join(others)}, but no run: choose another folder")
+    # A run has a model and a history. Without them, files of the same names are somebody's own.
+    held = {name for name in (CHECKPOINT_NAME, *DERIVED_NAMES) if (folder / name).exists()}
+    if held and not {CHECKPOINT_NAME, HISTORY_NAME} <= held:
+        raise UserError(f"{folder} holds {min(held)}, but no run of train.py: choose another folder")
 
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)

@@ -17,7 +17,7 @@ from data_utils import check_series, run_script
 from evaluate import attention_metrics
 from experiments import common
 from experiments.common import SCORES, measure, print_results, save_picture
-from model import AttentionClassifier, difference
+from model import AttentionClassifier
 from train import train
 
 TRACED = {
@@ -91,7 +91,7 @@ class OwnUnit(AttentionClassifier):
 
     def tokenize(self, series):
         values = self.scale(self.check_shape(series))
-        change = difference(values, self.lag)
+        change = self.change(values)
         unit = change.abs().mean(dim=1, keepdim=True).clamp_min(1e-37)
         steps = torch.cat([values, change / unit], dim=2)  # (B, T, 2C)
         return steps.unflatten(1, (-1, self.patch_length)).flatten(2)

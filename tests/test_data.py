@@ -70,7 +70,7 @@ def test_a_group_stays_in_one_split():
 def test_copies_in_two_splits_are_refused_unless_they_are_one_group():
     rows = np.random.default_rng(0).normal(size=(12, 20))
     series, labels = np.tile(rows, (10, 1)), np.tile(np.arange(12) % 2, 10)
-    with pytest.raises(UserError, match="copies of a series .* the same number in groups"):
+    with pytest.raises(UserError, match="copies of a series .* give them one number in groups"):
         split_series(series, labels, None, FRACTIONS)
     splits = split_series(series, labels, None, FRACTIONS, groups=np.tile(np.arange(12), 10))
     assert [len(np.unique(split.series, axis=0)) for split in splits] == [6, 3, 3]

@@ -195,14 +195,6 @@ def test_each_setting_refuses_what_its_entry_does_not_allow(config, name):
         check_config(config)
 
 
-def test_numbers_of_numpy_become_plain_ones(config):
-    config["training"]["seed"] = np.int64(3)
-    config["data"]["noise"] = np.float32(0.5)
-    checked = check_config(config)
-    assert type(checked["training"]["seed"]) is int and type(checked["data"]["noise"]) is float
-    assert type(config["training"]["seed"]) is np.int64
-
-
 @pytest.mark.parametrize(
     "override, said",
     [

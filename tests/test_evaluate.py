@@ -85,6 +85,10 @@ def test_attention_of_many_classes_is_measured_on_marked_series():
     probability, attention = np.eye(3), np.array([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
     test = LabelledSeries(None, [0, 1, 2], np.array([[0, 0], [1, 0], [1, 0]]))
     assert evaluate(test, probability, attention)["attention"]["mass"] == pytest.approx(0.55)
+    # Of series of two classes only, the same.
+    test = LabelledSeries(None, [0, 2], np.array([[1, 0], [1, 0]]))
+    metrics = evaluate(test, probability[[0, 2]], attention[[1, 2]])
+    assert metrics["attention"]["mass"] == pytest.approx(0.55)
 
 
 def test_print_report_names_each_class(capsys):

@@ -13,7 +13,6 @@ from model import (
     AttentionClassifier,
     Trainer,
     cross_entropy,
-    difference,
     load_checkpoint,
     save_checkpoint,
 )
@@ -53,7 +52,7 @@ def lstm_by_hand(tokens, w_ih, w_hh, b_ih, b_hh):
 
 def tokens_by_hand(series, length, c, mean, deviation):
     """One channel (T,): values of a patch beside the changes over LAG patches around each step."""
-    z, lag = (series - mean) / deviation, round(LAG * length)
+    z, lag = (series - mean) / deviation, int(np.ceil(LAG * length))
     change = []
     for step in range(len(z)):
         first = min(max(step - lag // 2, 0), len(z) - 1 - lag)
@@ -90,7 +89,7 @@ def test_tokens_of_two_channels_in_units_of_the_training_set_by_hand():
     rng = np.random.default_rng(0)
     training = rng.normal(size=(5, 12, 2)) * [1, 1000] + [7, 1e8]
     model = make_model(patch_length=3, channels=2, standardize="training_set", smallest_change=0.3)
-    with pytest.raises(UserError, match="call learn_units first"):
+    with pytest.raises(UserError, match="needs learn_units first"):
         model.predict(training)
     model.learn_units(torch.from_numpy(training))
     mean, deviation = training.mean(axis=(0, 1)), training.std(axis=(0, 1), ddof=1)
@@ -132,6 +131,9 @@ def test_a_model_is_saved_with_its_own_config(tmp_path):
     config = load_config(overrides=["model.standardize=none"])
     with pytest.raises(UserError, match="made with another model.standardize than none"):
         save_checkpoint(tmp_path / "m.pt", make_model(), config)
+    (tmp_path / "history.json").touch()
+    with pytest.raises(UserError, match="holds a run of train.py: choose another folder"):
+        save_checkpoint(tmp_path / "m.pt", make_model(), load_config())
 
 
 def test_a_channel_that_never_changes_is_named(waves):
@@ -177,10 +179,10 @@ def test_predict_refuses_what_would_overflow_or_give_no_number(waves):
         model.predict(waves)
 
 
-def test_difference_is_centred_on_each_step():
-    series = torch.tensor([[1.0, 2, 4, 8, 16, 32]]).unsqueeze(2)
-    assert difference(series, 2).flatten().tolist() == [3, 3, 6, 12, 24, 24]
-    assert difference(series, 3).flatten().tolist() == [7, 7, 14, 28, 28, 28]
+def test_change_is_centred_on_each_step():
+    values = torch.tensor([[1.0, 2, 4, 8, 16, 32]]).unsqueeze(2)
+    assert make_model(patch_length=1).change(values).flatten().tolist() == [3, 3, 6, 12, 24, 24]
+    assert make_model(patch_length=2).change(values).flatten().tolist() == [7, 7, 14, 28, 28, 28]
 
 
 class MaxPooling(AttentionClassifier):
@@ -209,7 +211,7 @@ def test_any_network_trains_predicts_and_comes_back(tmp_path, network, channels)
     loaded, _ = load_checkpoint(path, network=network)
     np.testing.assert_array_equal(loaded.predict(splits.test.series)[0], probability)
     if network is MaxPooling:
-        with pytest.raises(UserError, match="holds a MaxPooling: pass network=MaxPooling"):
+        with pytest.raises(UserError, match="holds a MaxPooling: in Python, pass network=MaxPooling"):
             load_checkpoint(path)
 
 

@@ -242,7 +242,12 @@ def test_a_ramp_is_no_header(tmp_path):
         (train, ("--config", "nowhere.json"), "No such file.*nowhere.json"),
         (train, ("--set", "data.noise=-1"), r"data.noise must be float in \[0, 100\], got -1"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
-        (train, ("--artifacts", "own"), "own holds metrics.json, but no run: choose another folder"),
+        (train, ("--artifacts", "mine"), "mine holds model.pt, but no run of train.py: choose another"),
+        (
+            train,
+            ("--artifacts", "own"),
+            "own holds metrics.json, but no run of train.py: choose another",
+        ),
         (evaluate, ("--artifacts", "nowhere"), "nowhere/model.pt is missing, or no checkpoint: run"),
         (
             evaluate,
