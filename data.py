@@ -39,7 +39,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
 
     `flat_mask`, bool (N, T), marks the anomalous steps, flat or otherwise; None if they are not known.
     `groups`, array-like (N,): series of one group, such as one person's, stay in one split; the shares
-    are then only as equal as whole groups allow. `data_config` holds `seed`, and `val_fraction` and
+    are then only as equal as whole groups allow, and near to 1/2, 1/3, 1/4 and so on. `data_config` holds `seed`, and `val_fraction` and
     `test_fraction` of all the series. UserError: no such arrays, a split without each of the classes,
     or, unless they are allowed, copies of a series in two splits.
     """
@@ -48,8 +48,9 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     labels = check_labels(labels, count)
     flat_mask = check_mask(flat_mask, labels, series.shape[1], classes=labels.max() + 1)
     if groups is not None:
-        groups = np.asarray(groups).astype(str)  # a missing value of any kind is now one of three words
-        if groups.shape != (count,) or np.isin(groups, ("None", "nan", "<NA>")).any():
+        groups = np.ma.asarray(groups).astype(str).filled("")
+        missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>"))  # as text
+        if groups.shape != (count,) or missing.any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
     if data_config["val_fraction"] + data_config["test_fraction"] >= 1:
         raise UserError("data.val_fraction and data.test_fraction must be less than 1 together")

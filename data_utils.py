@@ -138,10 +138,18 @@ def _numbers(values, name, hint):
 def load_config(path=CONFIG_FILE, overrides=()):
     """Read and check a JSON config, then change it by overrides "section.key=value". UserError, OSError."""
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        config = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except ValueError as error:
-        raise UserError(f"the config {path} is not JSON: {error}") from error
+        raise UserError(f"the config {path} cannot be read: {error}") from error
     return override_config(check_config(config), overrides)  # overrides need sections
+
+
+def _unique(pairs):
+    """A dict of pairs (name, value). ValueError: a name stands twice; JSON would take the last."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a name stands twice among {', '.join(names)}")
+    return dict(pairs)
 
 
 def override_config(config, overrides):
@@ -165,7 +173,7 @@ def check_config(config):
     try:
         given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
     except AttributeError as error:  # no dict, or one whose values are none
-        raise UserError("a config must hold the sections data, model and training") from error
+        raise UserError("a config holds the sections data, model and training, and no more") from error
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:

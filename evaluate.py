@@ -17,14 +17,16 @@ def predicted_labels(probability):
 def classification_metrics(labels, probability):
     """Scores of the probabilities, (N,) of being anomalous or (N, K), against the labels (N,)."""
     predicted = predicted_labels(probability)
+    classes = np.arange(2 if probability.ndim == 1 else probability.shape[1])
     metrics = {
         "accuracy": sk.accuracy_score(labels, predicted),
-        "confusion_matrix": sk.confusion_matrix(labels, predicted).tolist(),
+        "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=classes).tolist(),
     }
-    if probability.ndim == 2:
+    if probability.ndim == 2:  # NaN is the recall of a class that no label has
+        every = {"labels": classes, "zero_division": np.nan}
         return metrics | {
-            "recall": sk.recall_score(labels, predicted, average=None, zero_division=0).tolist(),
-            "macro_f1": sk.f1_score(labels, predicted, average="macro", zero_division=0),
+            "recall": sk.recall_score(labels, predicted, average=None, **every).tolist(),
+            "macro_f1": sk.f1_score(labels, predicted, average="macro", **every),
         }
     return metrics | {
         "precision": sk.precision_score(labels, predicted, zero_division=0),
@@ -39,9 +41,11 @@ def attention_metrics(attention, flat_mask):
 
     Means over the series: `mass`, the attention on flat steps; `pointing`, whether the largest weight
     lies on one (Zhang et al. 2018; steps that share it count in proportion); `auc`, the ROC AUC of the
-    weights against the mask. Each series needs flat and other steps.
+    weights against the mask. UserError: a series without flat steps, or without others.
     """
     flat_mask = np.asarray(flat_mask, dtype=bool)
+    if not flat_mask.any(axis=1).all() or flat_mask.all(axis=1).any():
+        raise UserError("attention is measured on series with flat and other steps: pass no normal ones")
     largest = attention == attention.max(axis=1, keepdims=True)
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),

@@ -259,18 +259,23 @@ def cross_entropy(logits, labels):
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config.
 
-    UserError: the folder holds a run of train.py, or the model was made with other settings.
+    UserError: the folder holds a run of train.py, or the model was made with other settings or classes
+    than `load_checkpoint` would make it with.
     """
     path = Path(path)
     if (path.parent / HISTORY_NAME).exists():  # train.py itself deletes it first
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
-    for name, value in config["model"].items():
-        # What is no attribute is a size: `load_checkpoint` would find that it does not fit.
-        if hasattr(model, name) and getattr(model, name) != value:
-            raise UserError(f"the model was made with another model.{name} than {value}")
     content = {"config": check_config(config), "network": type(model).__name__}
     content |= {"parameters": model.state_dict()}
-    write_file(path, lambda temporary: torch.save(content, temporary))
+
+    def write(temporary):
+        torch.save(content, temporary)
+        loaded, _ = load_checkpoint(temporary, type(model))
+        for name, value in config["model"].items():  # sizes are no attributes, but found on loading
+            if getattr(loaded, name, None) != getattr(model, name, None):
+                raise UserError(f"the model was made with another model.{name} than {value}")
+
+    write_file(path, write)
 
 
 def load_checkpoint(path, network=AttentionClassifier):
@@ -287,5 +292,6 @@ def load_checkpoint(path, network=AttentionClassifier):
         model = network(**check_config(config)["model"])
         model.load_state_dict(parameters)
     except (UserError, RuntimeError) as error:  # a RuntimeError is PyTorch's, of the parameters
-        raise UserError(f"{path} is of an older version of the program, train again: {error}") from error
+        reason = "was made by an older version of the program, or with other settings"
+        raise UserError(f"{path} {reason}, train again: {error}") from error
     return model, config

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
 from data import generated_test_split, shade_flat, stretches
-from data_utils import UserError, check_series, make_parser, run_script, save_plot
+from data_utils import UserError, check_labels, check_series, make_parser, run_script, save_plot
 from model import load_checkpoint
 
 # Grey where the network hardly looks; the more it looks, the darker.
@@ -27,16 +27,18 @@ def plot_attention(
     channel. Attention (N, T); probability (N,) or (N, K), as from `predict`; indices (N,), for the
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
-    series, steps = check_series(series), np.arange(attention.shape[1])
-    parts = [part for part in (indices, probability, attention, labels, flat_mask) if part is not None]
-    if any(len(part) != len(series) for part in parts):
-        raise UserError("all that is passed to plot_attention must be of the same series")
-    most = 5 / len(steps)  # five times uniform attention, or more, is black
-    options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
-    figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     names = LABEL_NAMES
     if probability.ndim == 2:
         names = [f"class {label}" for label in range(probability.shape[1])]
+    series, steps = check_series(series), np.arange(attention.shape[1])
+    if labels is not None:
+        labels = check_labels(labels, len(series), len(names))
+    by_step = [series, attention] if flat_mask is None else [series, attention, flat_mask]
+    if {np.shape(part)[:2] for part in by_step} != {(len(probability), len(steps))}:
+        raise UserError("series, attention and flat_mask must be of the same (N, T)")
+    most = 5 / len(steps)  # five times uniform attention, or more, is black
+    options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
+    figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
     for column, (upper, lower) in enumerate(axes.T):
         for values in series[column].reshape(len(steps), -1).T:
             # A line segment from each step to the next, so that each has a colour of its own.
@@ -48,7 +50,7 @@ def plot_attention(
             line.set_clim(0, most)
             upper.add_collection(line)
         upper.autoscale_view()
-        truth = "" if labels is None else f", truly {names[int(labels[column])]}"
+        truth = "" if labels is None else f", truly {names[labels[column]]}"
         upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
         lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
         lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")

@@ -24,6 +24,8 @@ TRACED = {
     "traced mass": ("traced_mass", 3),
     "traced pointing": ("traced_pointing", 3),
     "traced AUC": ("traced_auc", 3),
+    "equal weights, traced: mass": ("traced_equal_mass", 3),
+    "... pointing": ("traced_equal_pointing", 3),
     "locality": ("locality", 2),
 }
 SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
@@ -176,12 +178,16 @@ def trace(weights, shares):
     return (weights.unsqueeze(1) @ shares).squeeze(1)
 
 
-def trace_attention(model, series):
-    """Where the attention over series (N, T) or (N, T, C) comes from: (N, T), each row sums to 1."""
+def trace_attention(model, series, equal=False):
+    """Where the attention over series (N, T) or (N, T, C) comes from: (N, T), each row sums to 1.
+
+    With `equal`, all weights are equal instead: what the states react to, whatever the attention says.
+    """
     _, attention = model.predict(series)
     length = model.patch_length
     shares = token_shares(model, model.tokenize(torch.from_numpy(check_series(series))))
     weights = torch.from_numpy(attention[:, ::length])  # of one step of each token
+    weights = weights.mean(dim=1, keepdim=True).expand_as(weights) if equal else weights
     return trace(weights, shares).numpy().repeat(length, axis=1)
 
 
@@ -193,8 +199,9 @@ def measure_network(args, seed, network, *overrides, traced=True):
     if traced:
         sample = np.flatnonzero(splits.test.labels == ANOMALOUS)[:200]
         series, flat_mask = splits.test.series[sample], splits.test.flat_mask[sample]
-        metrics = attention_metrics(trace_attention(model, series), flat_mask)
-        results |= {f"traced_{name}": value for name, value in metrics.items()}
+        for prefix, equal in {"traced": False, "traced_equal": True}.items():
+            metrics = attention_metrics(trace_attention(model, series, equal), flat_mask)
+            results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
         results["locality"] = locality(token_shares(model, model.tokenize(torch.from_numpy(series))))
     return results
 

@@ -70,18 +70,19 @@ def make_recording_splits(recording, config, parts=None, counts=COUNTS):
     """Windows from random places within the parts (by default `in_order`), flattened by the settings.
 
     `data.noise` is added to the flat segments alone, for a recording has its own: its unit is the
-    standard deviation of the recording. Flat stretches of the training part are reported.
+    standard deviation of the recording. Flat stretches that it has already are reported.
     """
     data_config, window = config["data"], config["data"]["num_points"]
     recording = check_recording(recording, LEAST_WINDOWS * window)
     parts = parts or in_order(len(recording))
     shortest = int(window * data_config["flat_length"][0])
-    runs = np.concatenate([np.diff(edges(recording[slice(*part)])) for part in parts["train"]])
+    everywhere = [part for of_a_split in parts.values() for part in of_a_split]
+    runs = np.concatenate([np.diff(edges(recording[slice(*part)])) for part in everywhere])
     found = np.count_nonzero(runs >= shortest)
     if found:
         print(
-            f"the training part holds {found} stretches of {shortest} or more equal values: "
-            "they are learnt as normal, so cut them out if they are not"
+            f"the recording holds {found} stretches of {shortest} or more equal values: "
+            "they are taken for normal, so cut them out if they are not"
         )
     rng, splits = np.random.default_rng(data_config["seed"]), {}
     for name, count in counts.items():
@@ -99,7 +100,7 @@ def find_places(model, recording, window):
     """Go over a whole recording: a list of (start, stop, probability) of what looks flat.
 
     Windows overlap by nine tenths, the last one ends with the recording. Reported are the steps where a
-    window that is called anomalous has more than uniform attention, and half a lag beside them, as far
+    window that is called anomalous has at least uniform attention, and half a lag beside them, as far
     as the changes there reach; the probability is the largest of these windows.
     """
     recording = check_recording(recording, window)
@@ -110,7 +111,7 @@ def find_places(model, recording, window):
     highest = np.zeros(len(recording))
     for start, value, weights in zip(starts, probability, attention):
         if value > 0.5:
-            for step in start + np.flatnonzero(weights > 1 / window):
+            for step in start + np.flatnonzero(weights > 0.999 / window):  # of equal weights, all
                 reached = slice(max(step - model.lag // 2, 0), step + model.lag // 2 + 1)
                 highest[reached] = highest[reached].clip(min=value)
     places = np.flatnonzero(np.diff(highest > 0, prepend=False, append=False)).reshape(-1, 2)

@@ -59,7 +59,11 @@ def test_a_group_stays_in_one_split():
     people = [set(groups[split.series[:, 0].astype(int)]) for split in splits]
     assert [len(names) for names in people] == [4, 2, 2] and len(set.union(*people)) == 8
     assert [len(split.labels) for split in splits] == [40, 20, 20]
-    for wrong in (groups[1:], np.where(groups == "bob", None, groups)):
+    for wrong in (
+        groups[1:],
+        np.where(groups == "bob", None, groups),
+        np.where(groups == "bob", "", groups),
+    ):
         with pytest.raises(UserError, match=r"need groups of the shape \(80,\), with none missing"):
             split_series(series, labels, None, FRACTIONS, wrong)
     labels = np.arange(80) // 40  # a person for each class

@@ -209,7 +209,7 @@ def test_wrong_overrides_are_named(override, said):
         load_config(overrides=[override])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"data": 1}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"data": 1}', '{"data": {}, "data": {}}', "\xff"])
 def test_files_that_hold_no_config(tmp_path, text):
     (tmp_path / "config.json").write_bytes(text.encode("latin1"))
     with pytest.raises(UserError, match="config"):

@@ -68,6 +68,8 @@ def test_evaluate_takes_masks_of_numbers_no_mask_and_no_other_labels():
     with pytest.raises(UserError, match="whose sum is 1"):
         evaluate(test, probability, attention * np.nan)
     assert attention_metrics(attention[1:], mask[1:])["auc"] == 1  # of 0 and 1, too
+    with pytest.raises(UserError, match="pass no normal ones"):
+        attention_metrics(attention, mask)
     metrics = evaluate(test, probability, attention)["attention"]
     assert (metrics["mass"], metrics["pointing"], metrics["auc"]) == (0.6, 1, 1)
     assert "attention" not in evaluate(test._replace(flat_mask=None), probability, attention)
@@ -89,6 +91,8 @@ def test_attention_of_many_classes_is_measured_on_marked_series():
     test = LabelledSeries(None, [0, 2], np.array([[1, 0], [1, 0]]))
     metrics = evaluate(test, probability[[0, 2]], attention[[1, 2]])
     assert metrics["attention"]["mass"] == pytest.approx(0.55)
+    np.testing.assert_array_equal(metrics["recall"], [1, np.nan, 1])  # by class, held or not
+    assert np.shape(metrics["confusion_matrix"]) == (3, 3) and metrics["macro_f1"] == 1
 
 
 def test_print_report_names_each_class(capsys):

@@ -192,11 +192,11 @@ def test_noise_is_added_to_the_flat_segments_and_the_ratio_is_kept():
     assert held.std() == pytest.approx(0.05 * values.std(), rel=0.5)
 
 
-def test_flat_stretches_of_the_training_part_are_reported(capsys):
+def test_flat_stretches_of_the_recording_are_reported(capsys):
     values = np.random.default_rng(0).normal(size=5000)
-    values[100:160] = values[300:350] = values[4000:4100] = 1  # the last is not in the first half
+    values[100:160] = values[300:350] = values[4000:4100] = 1
     recording.make_recording_splits(values, load_config())
-    assert "the training part holds 2 stretches of 50 or more equal values" in capsys.readouterr().out
+    assert "the recording holds 3 stretches of 50 or more equal values" in capsys.readouterr().out
 
 
 def test_the_rule_takes_its_number_from_validation_windows():

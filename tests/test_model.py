@@ -131,6 +131,9 @@ def test_a_model_is_saved_with_its_own_config(tmp_path):
     config = load_config(overrides=["model.standardize=none"])
     with pytest.raises(UserError, match="made with another model.standardize than none"):
         save_checkpoint(tmp_path / "m.pt", make_model(), config)
+    with pytest.raises(UserError, match="or with other settings, .*(.|\n)*size mismatch"):
+        save_checkpoint(tmp_path / "m.pt", make_model(hidden_size=3), load_config())
+    assert not list(tmp_path.iterdir())
     (tmp_path / "history.json").touch()
     with pytest.raises(UserError, match="holds a run of train.py: choose another folder"):
         save_checkpoint(tmp_path / "m.pt", make_model(), load_config())
@@ -407,11 +410,13 @@ def test_an_older_checkpoint_names_what_it_lacks(tmp_path, monkeypatch):
     config, path = load_config(), tmp_path / "model.pt"
     save_checkpoint(path, AttentionClassifier(**config["model"]), config)
     monkeypatch.setitem(constants.SETTINGS, "model.new_setting", (int, 0, 1))
-    with pytest.raises(UserError, match="model.pt is of an older .*the config lacks model.new_setting"):
+    with pytest.raises(
+        UserError, match="model.pt was made by an older .*the config lacks model.new_setting"
+    ):
         load_checkpoint(path)
     monkeypatch.undo()
     good = torch.load(path, weights_only=True)
     del good["parameters"]["classifier.weight"]
     torch.save(good, path)
-    with pytest.raises(UserError, match="model.pt is of an older (.|\n)*classifier.weight"):
+    with pytest.raises(UserError, match="model.pt was made by an older (.|\n)*classifier.weight"):
         load_checkpoint(path)

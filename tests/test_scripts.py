@@ -185,8 +185,11 @@ def test_plot_takes_labels_of_any_type_and_channels(labels, channels):
     assert [len(axis.collections) for axis in figure.axes[:2]] == [channels, channels]
     truth = "" if labels is None else ", truly anomalous"
     assert figure.axes[1].get_title() == f"series 1{truth}\nanomalous, p(anomalous) = 0.900"
-    with pytest.raises(UserError, match="must be of the same series"):
-        plot_attention.plot_attention([0, 1], series, np.array([0.1, 0.9]), attention, [1, 0, 1])
+    for wrong, said in (([-1, 1], "got -1, 1"), ([1, 0, 1], "2 series need labels")):
+        with pytest.raises(UserError, match=said):
+            plot_attention.plot_attention([0, 1], series, np.array([0.1, 0.9]), attention, wrong)
+    with pytest.raises(UserError, match=r"must be of the same \(N, T\)"):
+        plot_attention.plot_attention([0], series[:1], np.array([0.1]), attention)
     one = plot_attention.plot_attention([7], series[:1], np.array([[0.2, 0.8]]), attention[:1], [1])
     assert one.axes[0].get_title() == "series 7, truly class 1\nclass 1, p = 0.800"
 
@@ -316,7 +319,7 @@ def test_a_training_without_a_finite_loss_changes_nothing(artifacts, monkeypatch
 def test_after_a_new_setting_the_same_folder_is_trained_again(artifacts, tmp_path, monkeypatch, capsys):
     config = load_config()
     monkeypatch.setitem(SETTINGS, "data.new_setting", (int, 0, 1))
-    lacks = "of an older version .*the config lacks data.new_setting"
+    lacks = "by an older version .*the config lacks data.new_setting"
     assert_one_line(lambda: run(monkeypatch, evaluate, "--artifacts", artifacts), lacks, capsys)
     config["data"]["new_setting"] = 1
     (tmp_path / "config.json").write_text(json.dumps(config))
