@@ -14,10 +14,15 @@ def predicted_labels(probability):
     return probability.argmax(axis=1) if probability.ndim == 2 else probability > 0.5
 
 
+def count_classes(probability):
+    """Of probabilities (N,): two; of (N, K): K."""
+    return 2 if probability.ndim == 1 else probability.shape[1]
+
+
 def classification_metrics(labels, probability):
     """Scores of the probabilities, (N,) of being anomalous or (N, K), against the labels (N,)."""
     predicted = predicted_labels(probability)
-    classes = np.arange(2 if probability.ndim == 1 else probability.shape[1])
+    classes = np.arange(count_classes(probability))
     metrics = {
         "accuracy": sk.accuracy_score(labels, predicted),
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=classes).tolist(),
@@ -70,7 +75,7 @@ def evaluate(test, probability, attention):
     The attention is measured on the anomalous series; of more classes, on those with a marked step.
     UserError: labels or a mask that do not fit, or not two classes in the split.
     """
-    classes = probability.shape[1] if probability.ndim == 2 else 2
+    classes = count_classes(probability)
     labels = check_labels(test.labels, len(probability), classes)
     if labels.min() == labels.max():
         raise UserError(f"all {len(labels)} series have the label {labels[0]}: nothing to tell apart")

@@ -33,8 +33,8 @@ def plot_attention(
     series, steps = check_series(series), np.arange(attention.shape[1])
     if labels is not None:
         labels = check_labels(labels, len(series), len(names))
-    by_step = [series, attention] if flat_mask is None else [series, attention, flat_mask]
-    if {np.shape(part)[:2] for part in by_step} != {(len(probability), len(steps))}:
+    shapes = {np.shape(part)[:2] for part in (series, attention, flat_mask) if part is not None}
+    if shapes != {(len(probability), len(steps))}:
         raise UserError("series, attention and flat_mask must be of the same (N, T)")
     most = 5 / len(steps)  # five times uniform attention, or more, is black
     options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
