@@ -7,8 +7,8 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from torch.utils.data import TensorDataset
 
-from constants import ANOMALOUS, FLAT_COLOR, HISTORY_NAME, NORMAL
-from data_utils import UserError, check_labels, check_series, generate_series
+from constants import ANOMALOUS, FLAT_COLOR, NORMAL
+from data_utils import UserError, check_labels, check_series, generate_series, is_run
 
 
 class LabelledSeries(NamedTuple):
@@ -38,10 +38,10 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     """Split series of any origin, (N, T) or (N, T, C), at random, with equal shares of each class.
 
     `flat_mask`, bool (N, T), marks the anomalous steps, flat or otherwise; None if they are not known.
-    `groups`, array-like (N,): series of one group, such as one person's, stay in one split; the shares
-    are then only as equal as whole groups allow, and near to 1/2, 1/3, 1/4 and so on. `data_config` holds `seed`, and `val_fraction` and
-    `test_fraction` of all the series. UserError: no such arrays, a split without each of the classes,
-    or, unless they are allowed, copies of a series in two splits.
+    `groups`, array-like (N,): series of one group, such as one person's, stay in one split, and the
+    shares are only as equal as `take_rows` can make them. `data_config` holds `seed`, and `val_fraction`
+    and `test_fraction` of all the series. UserError: no such arrays, a split without each of the
+    classes, or, unless they are allowed, copies of a series in two splits.
     """
     series = check_series(series)
     count, seed = len(series), data_config["seed"]
@@ -76,7 +76,10 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
 
 
 def take_rows(rows, size, labels, groups, seed):
-    """Draw `size` of the rows, or about as many in whole groups: (the others, the drawn ones)."""
+    """Draw `size` of the rows: (the others, the drawn ones).
+
+    With groups, it is one of 2, 3, 4, ... folds of whole groups, whichever is nearest to that size.
+    """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     folds = max(2, round(len(rows) / max(size, 1)))  # each of about `size` rows
@@ -105,11 +108,8 @@ def check_mask(flat_mask, labels, num_points, classes):
 
 
 def generated_test_split(config, folder):
-    """The test series that `config` generates, for the run in `folder`.
-
-    UserError: no run of train.py, which writes a history; `save_checkpoint`, for other series, does not.
-    """
-    if not (folder / HISTORY_NAME).is_file():
+    """The test series that `config` generates, for the run in `folder`. UserError: no run of train.py."""
+    if not is_run(folder):  # then the network may be one of other series
         raise UserError(f"{folder} holds no run of train.py: evaluate series of your own in Python")
     return make_splits(config["data"]).test
 
@@ -133,5 +133,5 @@ def stretches(mask):
 def shade_flat(axis, flat_mask, label="flat segment"):
     """Shade the flat segments of one series (T,), if there are any; the label is for a legend."""
     for first, last in stretches(flat_mask):
-        axis.axvspan(first, last, color=FLAT_COLOR, alpha=0.3, zorder=0, label=label)
+        axis.axvspan(first - 0.5, last + 0.5, color=FLAT_COLOR, alpha=0.3, zorder=0, label=label)
         label = None  # one entry for all

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from constants import ANOMALOUS, ARTIFACTS_DIR, CONFIG_FILE, SETTINGS
+from constants import ANOMALOUS, ARTIFACTS_DIR, CHECKPOINT_NAME, CONFIG_FILE, HISTORY_NAME, SETTINGS
 
 
 class UserError(ValueError):
@@ -94,7 +94,7 @@ def check_series(series):
     array = _numbers(series, "series", hint="; from pandas, pass .to_numpy(float)")
     array = array[None] if array.ndim == 1 else array
     if array.ndim not in (2, 3) or array.size == 0:
-        raise UserError(f"series must have the shape (N, T), got {array.shape}")
+        raise UserError(f"series must have the shape (N, T) or (N, T, C), got {array.shape}")
     good = (np.abs(array) < 1e150).reshape(len(array), -1).all(axis=1)  # so that squares stay finite
     if not good.all():
         raise UserError(f"series {np.argmin(good)} holds NaN, infinity, a masked value or one > 1e150")
@@ -173,7 +173,9 @@ def check_config(config):
     try:
         given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
     except AttributeError as error:  # no dict, or one whose values are none
-        raise UserError("a config holds the sections data, model and training, and no more") from error
+        raise UserError(
+            "a config holds its settings in the sections data, model and training"
+        ) from error
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:
@@ -219,6 +221,11 @@ def run_script(main):
     except (UserError, OSError, MemoryError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+
+
+def is_run(folder):
+    """Whether train.py has filled it. `save_checkpoint` alone writes no history."""
+    return all((folder / name).is_file() for name in (CHECKPOINT_NAME, HISTORY_NAME))
 
 
 def write_file(path, write):

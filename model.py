@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from constants import HISTORY_NAME
-from data_utils import UserError, check_config, check_series, write_file
+from constants import SETTINGS
+from data_utils import UserError, check_config, check_series, is_run, write_file
 
 torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
 
@@ -46,8 +46,10 @@ class AttentionClassifier(nn.Module):
         attention_size,  # hidden units of the network that computes the scores
     ):
         super().__init__()
+        # All of these arguments; `save_checkpoint` compares them with its config.
+        self.settings = {name: value for name, value in locals().items() if f"model.{name}" in SETTINGS}
         self.patch_length = patch_length
-        self.lag = math.ceil(LAG * patch_length)
+        self.lag = math.ceil(LAG * patch_length) if differences else 0
         self.channels = channels
         self.standardize = standardize
         self.differences = differences
@@ -184,9 +186,10 @@ class Trainer:
     def fit(self, train_set, val_set, on_epoch=None):
         """Train, then give the model back its parameters of the lowest validation loss.
 
-        Both sets are datasets of (series (T,), label ()). Calls on_epoch(epoch, train_loss, val_loss,
-        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with a list of each of
-        the last four, `best_epoch` and `total_seconds`. UserError: no validation loss was a number.
+        Both sets are datasets of (series (T,) or (T, C), label ()). Calls on_epoch(epoch, train_loss,
+        val_loss, val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with lists of
+        these `train_loss`, `val_loss`, `val_accuracy` and `seconds`, and with `best_epoch` and
+        `total_seconds`. UserError: no validation loss was a finite number.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
@@ -195,8 +198,7 @@ class Trainer:
         scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
             # The rate rises for 30 % of the steps, then falls to almost 0. While it rises the loss may
-            # rise as well, so these epochs do not count for the patience. Otherwise 20 epochs with a
-            # patience of 3 would end before they have begun.
+            # rise as well, so these epochs do not count for the patience: a long rise could use it up.
             rising_epochs, steps = 0.3 * self.max_epochs, self.max_epochs * len(loader)
             options = {"pct_start": 0.3, "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
@@ -220,7 +222,7 @@ class Trainer:
             if epoch - max(best_epoch, rising_epochs) >= self.patience:
                 break
         if best_parameters is None:
-            raise UserError("the validation loss is not a number: try a lower learning rate")
+            raise UserError("the validation loss is no finite number: try a lower learning rate")
         self.model.load_state_dict(best_parameters)
         return history | {"best_epoch": best_epoch, "total_seconds": sum(history["seconds"])}
 
@@ -259,23 +261,15 @@ def cross_entropy(logits, labels):
 def save_checkpoint(path, model, config):
     """Save the parameters, the name of the network's class and the whole config.
 
-    UserError: the folder holds a run of train.py, or the model was made with other settings or classes
-    than `load_checkpoint` would make it with.
+    UserError: the folder holds a run of train.py, or the config is not the one of this model.
     """
     path = Path(path)
-    if (path.parent / HISTORY_NAME).exists():  # train.py itself deletes it first
+    if is_run(path.parent):  # train.py itself deletes the old history first
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
-    content = {"config": check_config(config), "network": type(model).__name__}
-    content |= {"parameters": model.state_dict()}
-
-    def write(temporary):
-        torch.save(content, temporary)
-        loaded, _ = load_checkpoint(temporary, type(model))
-        for name, value in config["model"].items():  # sizes are no attributes, but found on loading
-            if getattr(loaded, name, None) != getattr(model, name, None):
-                raise UserError(f"the model was made with another model.{name} than {value}")
-
-    write_file(path, write)
+    if check_config(config)["model"] != model.settings:
+        raise UserError(f"the model was not made with this config, but with {model.settings}")
+    content = {"config": config, "network": type(model).__name__, "parameters": model.state_dict()}
+    write_file(path, lambda temporary: torch.save(content, temporary))
 
 
 def load_checkpoint(path, network=AttentionClassifier):
@@ -292,6 +286,5 @@ def load_checkpoint(path, network=AttentionClassifier):
         model = network(**check_config(config)["model"])
         model.load_state_dict(parameters)
     except (UserError, RuntimeError) as error:  # a RuntimeError is PyTorch's, of the parameters
-        reason = "was made by an older version of the program, or with other settings"
-        raise UserError(f"{path} {reason}, train again: {error}") from error
+        raise UserError(f"{path} is of an older version of the program, train again: {error}") from error
     return model, config

@@ -12,6 +12,7 @@ from data import SineWaveTorchDataset, make_splits
 from data_utils import (
     UserError,
     check_config,
+    is_run,
     load_config,
     make_parser,
     run_script,
@@ -83,10 +84,9 @@ def main():
     config, folder = load_config(args.config, args.set), args.artifacts
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
-    # A run has a model and a history. Without them, files of the same names are somebody's own.
-    held = {name for name in (CHECKPOINT_NAME, *DERIVED_NAMES) if (folder / name).exists()}
-    if held and not {CHECKPOINT_NAME, HISTORY_NAME} <= held:
-        raise UserError(f"{folder} holds {min(held)}, but no run of train.py: choose another folder")
+    held = [name for name in (CHECKPOINT_NAME, *DERIVED_NAMES) if (folder / name).exists()]
+    if held and not is_run(folder):  # these may be files of somebody's own
+        raise UserError(f"{folder} holds {held[0]}, but no run of train.py: choose another folder")
 
     splits = make_splits(config["data"])
     print(f"training on {len(splits.train.labels)} series", flush=True)

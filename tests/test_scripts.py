@@ -130,7 +130,7 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
         assert line.get_clim() == (0, 5 / 50)
         assert area.get_paths()[0].vertices[:, 1].max() == pytest.approx(attention.max(), rel=1e-5)
         assert len(signal.patches) == len(below.patches) == label
-    assert signal.patches[0].get_x() == np.flatnonzero(test.flat_mask[index])[0]
+    assert signal.patches[0].get_x() == np.flatnonzero(test.flat_mask[index])[0] - 0.5
 
     output = tmp_path / "one.svg"
     run(monkeypatch, plot_attention, "--artifacts", artifacts, "--index", 19, "--output", output)
@@ -319,7 +319,7 @@ def test_a_training_without_a_finite_loss_changes_nothing(artifacts, monkeypatch
 def test_after_a_new_setting_the_same_folder_is_trained_again(artifacts, tmp_path, monkeypatch, capsys):
     config = load_config()
     monkeypatch.setitem(SETTINGS, "data.new_setting", (int, 0, 1))
-    lacks = "by an older version .*the config lacks data.new_setting"
+    lacks = "of an older version .*the config lacks data.new_setting"
     assert_one_line(lambda: run(monkeypatch, evaluate, "--artifacts", artifacts), lacks, capsys)
     config["data"]["new_setting"] = 1
     (tmp_path / "config.json").write_text(json.dumps(config))
