@@ -97,6 +97,9 @@ def test_traced_attention_is_of_the_steps_of_the_series():
     assert traced.shape == (2, 100)
     np.testing.assert_allclose(traced.sum(axis=1), 1, atol=1e-5)
     assert np.all(traced == traced[:, ::10].repeat(10, axis=1))
+    shares = ablation.token_shares(model, model.tokenize(torch.from_numpy(series)))
+    equal = ablation.trace_attention(model, series, equal=True)
+    np.testing.assert_allclose(equal[:, ::10], shares.mean(dim=1) / 10, atol=1e-6)
 
 
 def test_each_network_sees_as_far_as_its_row_says():
