@@ -94,9 +94,18 @@ class OwnUnit(AttentionClassifier):
     def tokenize(self, series):
         values = self.scale(self.check_shape(series))
         change = self.change(values)
-        unit = change.abs().mean(dim=1, keepdim=True).clamp_min(1e-37)
-        steps = torch.cat([values, change / unit], dim=2)  # (B, T, 2C)
+        steps = torch.cat([values, change / self.unit(change)], dim=2)  # (B, T, 2C)
         return steps.unflatten(1, (-1, self.patch_length)).flatten(2)
+
+    def unit(self, change):
+        return change.abs().mean(dim=1, keepdim=True).clamp_min(1e-37)
+
+
+class SharedUnit(OwnUnit):
+    """The control: the same, but in one unit for all series."""
+
+    def unit(self, change):
+        return 0.39  # the mean size of the changes in the training series
 
 
 VALUES_ALONE = "model.differences=false"
@@ -125,6 +134,7 @@ NETWORKS = {
     ),
     "unit of its own": (OwnUnit, *TEN_EPOCHS),
     "... short memory": (OwnUnit, SHORT_MEMORY, *TEN_EPOCHS),
+    "shared unit, short memory": (SharedUnit, SHORT_MEMORY, *TEN_EPOCHS),
 }
 PLOTTED = {  # with the names in the picture
     "default": "default",
