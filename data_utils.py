@@ -68,8 +68,8 @@ def add_flat_segments(waves, labels, data_config, rng):
 def generate_series(data_config, labels):
     """Draw a sine wave for each of the labels (N,), flatten a segment of the anomalous ones, add noise.
 
-    Returns the series, float64 (N, T), and flat_mask, bool (N, T). All random numbers come from one
-    generator, and the noise is drawn last: another `noise` gives the same waves.
+    Returns the series, float64 (N, T), and flat_mask, bool (N, T). The noise is drawn last, from the
+    generator of the waves: another `noise` gives the same waves.
     """
     rng = np.random.default_rng(data_config["seed"])
     frequency = rng.uniform(*data_config["frequency"], size=(len(labels), 1))
