@@ -30,7 +30,7 @@ def make_splits(data_config):
     labels = np.full(data_config["dataset_size"], ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-    # Where each range is a single value, all waves are equal. That is what the settings ask for.
+    # With ranges of a single value, waves are copies of each other: that was asked for.
     return split_series(series, labels, flat_mask, data_config, may_hold_copies=True)
 
 
@@ -48,20 +48,19 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     labels = check_labels(labels, count)
     flat_mask = check_mask(flat_mask, labels, series.shape[1], classes=labels.max() + 1)
     if groups is not None:
-        groups = np.ma.asarray(groups).astype(str).filled("")
-        missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>"))  # as text
+        groups = np.ma.asarray(groups).astype(str).filled("")  # as text, also what is missing
+        missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>"))
         if groups.shape != (count,) or missing.any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
+    fractions = "data.val_fraction and data.test_fraction"
     if data_config["val_fraction"] + data_config["test_fraction"] >= 1:
-        raise UserError("data.val_fraction and data.test_fraction must be less than 1 together")
+        raise UserError(f"{fractions} must be less than 1 together")
     val_size, test_size = (round(data_config[f"{part}_fraction"] * count) for part in ("val", "test"))
     try:
         rest, test = take_rows(np.arange(count), test_size, labels, groups, seed)
         train, val = take_rows(rest, val_size, labels, groups, seed)
     except ValueError as error:
-        raise UserError(
-            f"{count} series cannot be split by data.val_fraction and data.test_fraction: {error}"
-        ) from error
+        raise UserError(f"{count} series cannot be split by {fractions}: {error}") from error
     splits = []
     for name, rows in zip(Splits._fields, (train, val, test)):
         if len(np.unique(labels[rows])) < len(np.unique(labels)):
@@ -78,12 +77,12 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
 def take_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows: (the others, the drawn ones).
 
-    With groups, it is one of 2, 3, 4, ... folds of whole groups, whichever is nearest to that size.
+    With groups, it is one of 2, 3, 4, ... equal folds of whole groups, of the size that comes nearest.
     """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
-    folds = max(2, round(len(rows) / max(size, 1)))  # each of about `size` rows
-    folds = min(folds, len(np.unique(groups[rows])))  # and of one group at least
+    most = len(np.unique(groups[rows]))  # folds, of one group at least
+    folds = min(range(2, max(3, most + 1)), key=lambda folds: abs(len(rows) / folds - size))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))  # one of the folds is drawn
     return rows[others], rows[drawn]
@@ -98,11 +97,10 @@ def check_mask(flat_mask, labels, num_points, classes):
         raise UserError(f"flat_mask must be bool of the shape (N, T), here {shape}")
     flat_mask = flat_mask.astype(bool)
     wrong = flat_mask.all(axis=1)  # nothing is left to compare with
-    rule = "not all steps of a series"
     if classes <= 2:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
-        rule = "some, but not all, steps of each anomalous series, and none of a normal one"
     if wrong.any():
+        rule = "some, but not all, steps of an anomalous series, and none of a normal one"
         raise UserError(f"flat_mask must mark {rule}: series {wrong.argmax()} is otherwise")
     return flat_mask
 

@@ -51,7 +51,7 @@ def add_flat_segments(waves, labels, data_config, rng):
     True on the flat segments.
     """
     series = check_series(waves)  # a copy
-    labels = check_labels(labels, len(series))
+    labels = check_labels(labels, len(series), classes=2)
     count, num_points = series.shape[:2]
     # Drawn for every wave, flattened or not, so that other labels do not change the random numbers.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
@@ -97,7 +97,9 @@ def check_series(series):
         raise UserError(f"series must have the shape (N, T) or (N, T, C), got {array.shape}")
     good = (np.abs(array) < 1e150).reshape(len(array), -1).all(axis=1)  # so that squares stay finite
     if not good.all():
-        raise UserError(f"series {np.argmin(good)} holds NaN, infinity, a masked value or one > 1e150")
+        raise UserError(
+            f"series {np.argmin(good)} holds NaN, infinity, a masked value or one beyond 1e150"
+        )
     return array
 
 
@@ -106,10 +108,7 @@ def check_labels(labels, count, classes=None):
 
     UserError: other labels. K is `classes`; without it, as many as there are different labels.
     """
-    hint = (
-        "; of two classes, pass labels == the anomalous one; "
-        "of more, names, labels = np.unique(labels, return_inverse=True)"
-    )
+    hint = "; pass labels == the anomalous class, or of more, np.unique(labels, return_inverse=True)[1]"
     array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
@@ -141,7 +140,7 @@ def load_config(path=CONFIG_FILE, overrides=()):
         config = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except ValueError as error:
         raise UserError(f"the config {path} cannot be read: {error}") from error
-    return override_config(check_config(config), overrides)  # overrides need sections
+    return override_config(config, overrides)
 
 
 def _unique(pairs):
@@ -153,8 +152,8 @@ def _unique(pairs):
 
 
 def override_config(config, overrides):
-    """A copy of a checked config, changed by strings "section.key=value": JSON, or a plain word."""
-    config = copy.deepcopy(config)
+    """A copy of a config, changed by strings "section.key=value": JSON, or a plain word. UserError."""
+    config = copy.deepcopy(check_config(config))
     for override in overrides:
         name, equals, text = override.partition("=")
         section, _, key = name.partition(".")
@@ -173,9 +172,7 @@ def check_config(config):
     try:
         given = {f"{name}.{key}": value for name, part in config.items() for key, value in part.items()}
     except AttributeError as error:  # no dict, or one whose values are none
-        raise UserError(
-            "a config holds its settings in the sections data, model and training"
-        ) from error
+        raise UserError("a config has the sections data, model and training") from error
     missing, unknown = SETTINGS.keys() - given.keys(), given.keys() - SETTINGS.keys()
     for fault, names in (("lacks", missing), ("does not know", unknown)):
         if names:
@@ -224,7 +221,7 @@ def run_script(main):
 
 
 def is_run(folder):
-    """Whether train.py has filled it. `save_checkpoint` alone writes no history."""
+    """Whether it was made by train.py, so that its network is one for generated sine waves."""
     return all((folder / name).is_file() for name in (CHECKPOINT_NAME, HISTORY_NAME))
 
 

@@ -122,8 +122,7 @@ class AttentionClassifier(nn.Module):
         series = series.unsqueeze(2) if series.ndim == 2 else series
         steps, channels = series.shape[1:]
         if channels != self.channels:
-            wanted = f"{channels} channels, but model.channels is {self.channels}"
-            raise UserError(f"{given}, that is (N, T, C), have {wanted}")
+            raise UserError(f"{given} have {channels} channels, but model.channels is {self.channels}")
         if steps % self.patch_length or steps <= self.lag:  # no change would fit in
             wanted = f"whole patches of {self.patch_length} steps, more than {self.lag} steps in all"
             raise UserError(f"{given} are not {wanted}: change model.patch_length, or crop the series")
@@ -146,7 +145,7 @@ class AttentionClassifier(nn.Module):
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T) or (N, T, C)."""
         values = self.check_shape(series).flatten(0, 1)  # (N T, C)
-        constant = (values == values[0]).all(dim=0)  # a deviation of 0 could be rounded to more
+        constant = (values == values[0]).all(dim=0)  # rounding could make their deviation more than 0
         if constant.any():
             raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
         self.mean.copy_(values.mean(dim=0))
@@ -197,8 +196,7 @@ class Trainer:
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
         scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
-            # The rate rises for 30 % of the steps, then falls to almost 0. While it rises the loss may
-            # rise as well, so these epochs do not count for the patience: a long rise could use it up.
+            # The rate rises for 30 % of the steps, then falls to almost 0.
             rising_epochs, steps = 0.3 * self.max_epochs, self.max_epochs * len(loader)
             options = {"pct_start": 0.3, "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
@@ -213,12 +211,13 @@ class Trainer:
             if on_epoch:
                 on_epoch(epoch, *results.values())
             if math.isnan(results["val_loss"]):
-                break  # the parameters are NaN too, and will stay so
+                break  # mostly the parameters are NaN too, and will stay so
             for name, value in results.items():
                 history[name].append(value)
             if results["val_loss"] < best_loss:
                 best_loss, best_epoch = results["val_loss"], epoch
                 best_parameters = copy.deepcopy(self.model.state_dict())
+            # While the rate rises the loss may rise as well: that must not use up the patience.
             if epoch - max(best_epoch, rising_epochs) >= self.patience:
                 break
         if best_parameters is None:
@@ -264,7 +263,7 @@ def save_checkpoint(path, model, config):
     UserError: the folder holds a run of train.py, or the config is not the one of this model.
     """
     path = Path(path)
-    if is_run(path.parent):  # train.py itself deletes the old history first
+    if is_run(path.parent):  # `save_run` in train.py deletes its old history before
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
     if check_config(config)["model"] != model.settings:
         raise UserError(f"the model was not made with this config, but with {model.settings}")

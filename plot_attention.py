@@ -43,11 +43,8 @@ def plot_attention(
         for values in series[column].reshape(len(steps), -1).T:
             # A line segment from each step to the next, so that each has a colour of its own.
             points = np.column_stack([steps, values])
-            line = LineCollection(
-                np.stack([points[:-1], points[1:]], axis=1), cmap=ATTENTION_COLORS, lw=3
-            )
-            line.set_array(attention[column, :-1])
-            line.set_clim(0, most)
+            colors = {"array": attention[column, :-1], "cmap": ATTENTION_COLORS, "clim": (0, most)}
+            line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), lw=3, **colors)
             upper.add_collection(line)
         upper.autoscale_view()
         truth = "" if labels is None else f", truly {names[labels[column]]}"
@@ -62,7 +59,9 @@ def plot_attention(
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    shaded = 0 if flat_mask is None else np.argmax(np.any(flat_mask, axis=1))  # it has all labels
+    shaded = (
+        0 if flat_mask is None else np.argmax(np.any(flat_mask, axis=1))
+    )  # its legend has all entries
     figure.legend(*axes[1, shaded].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -100,8 +99,7 @@ def read_series(path, num_points=None):
     except (ValueError, UserWarning) as error:  # the warning: an empty file
         raise UserError(f"{path}: {error}; {wanted}") from error
     if num_points not in (None, series.shape[1]):
-        held = f"{len(series)} series of {series.shape[1]} values"
-        raise UserError(f"{path} holds {held}, but the model was trained on {num_points}; {wanted}")
+        raise UserError(f"{path}: {series.shape[1]} values, trained on {num_points}; {wanted}")
     if len(series) > 1 and np.array_equal(series[0], np.arange(series.shape[1])):
         raise UserError(f"{path}: the first row is 0, 1, 2 and so on, like a header; {wanted}")
     return series

@@ -39,8 +39,10 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 def check_fit(name, series, labels, config):
     """UserError: the shape or the labels of these series are not those of the settings."""
     num_points, channels = config["data"]["num_points"], config["model"]["channels"]
-    held = series[0, 0].numel()  # of a step: 1 in series (N, T)
-    if series.shape[1] != num_points or held != channels:
+    if (series.shape[1], series[0, 0].numel()) != (
+        num_points,
+        channels,
+    ):  # one number per step in (N, T)
         given = f"the {name} series have the shape {tuple(series.shape)}"
         raise UserError(f"{given}; data.num_points and model.channels say (N, {num_points}, {channels})")
     found, classes = labels.unique().tolist(), config["model"]["classes"]

@@ -165,7 +165,7 @@ def test_predict_is_the_same_for_any_type_and_batch_size(waves, monkeypatch):
     [
         ((2, 505), r"\(N, 505\) are not whole patches of 10 steps"),
         ((2, 10), r"\(N, 10\) are not .*, more than 15 steps"),
-        ((2, 500, 3), r"\(N, 500, 3\), that is \(N, T, C\), have 3 channels, but model.channels is 1"),
+        ((2, 500, 3), r"\(N, 500, 3\) have 3 channels, but model.channels is 1"),
     ],
 )
 def test_predict_refuses_other_shapes(shape, said):

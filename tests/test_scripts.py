@@ -206,7 +206,7 @@ TIMES = ",".join(f"{time:.3f}" for time in np.linspace(0, 6.283, 50))
     [
         ("", "input contained no data.*one series per row"),
         (f"{ROW}\n{ROW},1\n", "columns changed from 50 to 51"),
-        ("0\n" * 51, "1 series of 51 values, but .* trained on 50"),
+        ("0\n" * 51, "mine.csv: 51 values, trained on 50; it takes"),
         (f"{ROW}\n{ROW}\n".replace(",", ";"), "could not convert string.*separated by commas"),
         (f"{COUNT}\n{ROW}\n", "first row is 0, 1, 2 and so on"),
         ("nan" + ROW[3:], "mine.csv: series 0 holds NaN"),
