@@ -70,7 +70,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     if not may_hold_copies:
         train, val, test = ({row.tobytes() for row in split.series} for split in splits)
         if train & val or train & test or val & test:
-            raise UserError("copies of a series would be in two splits: give them one number in groups")
+            hint = "give them one number in groups, or pass may_hold_copies=True"
+            raise UserError(f"copies of a series would be in two splits: {hint}")
     return Splits(*splits)
 
 

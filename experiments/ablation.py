@@ -26,6 +26,7 @@ TRACED = {
     "traced AUC": ("traced_auc", 3),
     "equal weights, traced: mass": ("traced_equal_mass", 3),
     "... pointing": ("traced_equal_pointing", 3),
+    "... pointing, untrained": ("untrained_pointing", 3),
     "locality": ("locality", 2),
 }
 SHOWN = 14  # this test series has a flat segment in its middle, with a jump at the end
@@ -126,6 +127,7 @@ NETWORKS = {
     "two LSTM layers": (partial(replace_lstm, two_lstm_layers),),
     "short memory": (AttentionClassifier, SHORT_MEMORY),
     "values alone": (AttentionClassifier, VALUES_ALONE),
+    "... short memory, ten epochs": (AttentionClassifier, VALUES_ALONE, SHORT_MEMORY, *TEN_EPOCHS),
     "... LSTM forwards only, 20 epochs": (
         partial(replace_lstm, forward_lstm),
         VALUES_ALONE,
@@ -212,6 +214,9 @@ def measure_network(args, seed, network, *overrides, traced=True):
         for prefix, equal in {"traced": False, "traced_equal": True}.items():
             metrics = attention_metrics(trace_attention(model, series, equal), flat_mask)
             results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
+        torch.manual_seed(seed)
+        untrained = trace_attention(network(**config["model"]), series, equal=True)
+        results["untrained_pointing"] = attention_metrics(untrained, flat_mask)["pointing"]
         results["locality"] = locality(token_shares(model, model.tokenize(torch.from_numpy(series))))
     return results
 

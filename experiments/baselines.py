@@ -39,24 +39,31 @@ def rolling_variance(series, window):
     return rolling_mean(series**2, window) - rolling_mean(series, window) ** 2
 
 
-def flattest_window(splits, config):
+def smoothness(series, window):
+    """Minus the mean squared change in every window, in units of its variance: noise is least smooth."""
+    squares = rolling_mean(np.diff(series, axis=1) ** 2, window - 1)
+    return -squares / rolling_variance(series, window).clip(min=1e-12)
+
+
+def flattest_window(splits, config, statistic=rolling_variance):
     """A rule: anomalous if the smallest variance in a rolling window is below a threshold.
 
     Window and threshold are the best ones on training and validation series. Its place is that window.
+    The statistic may be another one that gives each window a number.
     """
     known = standardised(np.concatenate([splits.train.series, splits.val.series]))
     labels = np.concatenate([splits.train.labels, splits.val.labels])
     stumps = []
     for window in WINDOWS:
-        smallest = rolling_variance(known, window).min(axis=1)[:, None]
+        smallest = statistic(known, window).min(axis=1)[:, None]
         stump = DecisionTreeClassifier(max_depth=1).fit(smallest, labels)
         stumps.append((stump.score(smallest, labels), window, stump))
     _, window, stump = max(stumps, key=lambda scored: scored[0])
-    variances = rolling_variance(standardised(splits.test.series), window)  # (N, T - window + 1)
+    numbers = statistic(standardised(splits.test.series), window)  # (N, T - window + 1)
     place = np.zeros(splits.test.series.shape)
-    steps = variances.argmin(axis=1)[:, None] + np.arange(window)
+    steps = numbers.argmin(axis=1)[:, None] + np.arange(window)
     np.put_along_axis(place, steps, 1 / window, axis=1)
-    return stump.predict(variances.min(axis=1)[:, None]), place
+    return stump.predict(numbers.min(axis=1)[:, None]), place
 
 
 def window_features(series):
@@ -88,31 +95,30 @@ class ConvolutionalClassifier(nn.Module):
         self.learn_units = self.tokenizer.learn_units
         # Tokens are as long as ten steps already: narrow kernels and no stride.
         shape = {"kernel_size": 3, "padding": 1} if on_tokens else {"kernel_size": 9, "stride": 2}
+        # The step in the middle of what the first feature sees, and the steps from one feature to the next.
+        length = model_settings["patch_length"]
+        self.first, self.every = (length // 2, length) if on_tokens else (12, 4)
         self.features = nn.Sequential(
-            nn.LazyConv1d(16, **shape),
-            nn.ReLU(),
-            nn.Conv1d(16, 32, **shape),
-            nn.ReLU(),
-            nn.AdaptiveMaxPool1d(1),
-            nn.Flatten(),
+            nn.LazyConv1d(16, **shape), nn.ReLU(), nn.Conv1d(16, 32, **shape), nn.ReLU()
         )
         self.classifier = nn.Linear(32, 1)
 
     def forward(self, series):
+        """The logits (B,), and the places of the maxima, weighed by what they add to the logit (B, T)."""
         tokens = self.tokenizer.tokenize(series)  # (B, P, F), or the values of each step (B, T, 1)
-        features = self.features(tokens.transpose(1, 2))  # (B, 32)
-        return self.classifier(features).squeeze(1), None  # no attention
+        largest, places = self.features(tokens.transpose(1, 2)).max(dim=2)  # (B, 32) each
+        parts = (largest * self.classifier.weight).clamp_min(0)
+        where = torch.zeros(series.shape).scatter_add(1, self.first + self.every * places, parts)
+        return self.classifier(largest).squeeze(1), where
 
 
 def torch_network(build, splits, config):
     """Trained as long and as fast as ours."""
     model, _ = train(config, splits, network=build)
-    if isinstance(model, AttentionClassifier):
-        probability, attention = model.predict(splits.test.series)
-        return probability > 0.5, attention
     model.eval()
     with torch.inference_mode():
-        return model(torch.from_numpy(splits.test.series))[0].numpy() > 0, None
+        logits, place = model(torch.from_numpy(splits.test.series))
+    return logits.numpy() > 0, place.numpy()
 
 
 METHODS = {

@@ -11,6 +11,7 @@ from experiments.common import measure, print_results, settings
 from train import train
 
 COUNT = 300  # series, half of them with an event
+PERSONS = np.arange(COUNT) // 2 % 24  # whose series it is, where persons differ
 RECIPE = PROJECT_DIR / "configs" / "labelled.json"
 
 
@@ -34,6 +35,24 @@ def padded_bumps(rng):
     mask, lengths = np.pad(mask, ((0, 0), (0, 60))), rng.integers(60, 121, size=(COUNT, 1))
     series = 5 + rng.normal(size=mask.shape) + 2 * mask
     return np.where(np.arange(120) < lengths, series, 0), labels, mask
+
+
+def pad_with_means(series):
+    """The zeros of `padded_bumps` replaced by the mean of the other values of the series."""
+    means = series.sum(axis=1, keepdims=True) / (series != 0).sum(axis=1, keepdims=True)
+    return np.where(series == 0, means, series)
+
+
+def bumps_of_persons(rng):
+    """The same, around a level of its own for each of 24 persons."""
+    series, labels, mask = bumps(rng)
+    return series + rng.normal(scale=20, size=24)[PERSONS][:, None], labels, mask
+
+
+def subtract_levels(series):
+    """Subtract the mean of each person's series."""
+    levels = np.array([series[person == PERSONS].mean() for person in range(24)])
+    return series - levels[PERSONS][:, None]
 
 
 def chirps(rng, backwards=False):
@@ -102,6 +121,9 @@ ROWS = {
     "bump, 101325 + 400 x": {"make": bumps, "change": lambda x: 101325 + 400 * x},
     "bump, each series in its own units": {"make": bumps, "overrides": ["model.standardize=series"]},
     "bump, padded with zeros": {"make": padded_bumps},
+    "bump, padded with the mean of the series": {"make": padded_bumps, "change": pad_with_means},
+    "bump, persons of other levels": {"make": bumps_of_persons},
+    "... the level of each subtracted": {"make": bumps_of_persons, "change": subtract_levels},
     "chirp, patches of 10": {"make": chirps, "patch_length": 10},
     "chirp, patches of 5": {"make": chirps, "patch_length": 5},
     "chirp, patches of 2": {"make": chirps, "patch_length": 2},

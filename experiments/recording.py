@@ -8,7 +8,7 @@ from constants import ANOMALOUS, NORMAL
 from data import LabelledSeries, Splits, make_splits
 from data_utils import UserError, add_flat_segments, check_series, run_script
 from experiments import common
-from experiments.baselines import flattest_window
+from experiments.baselines import flattest_window, rolling_variance, smoothness
 from experiments.common import measure, settings
 from plot_attention import plot_attention, read_series
 from train import train
@@ -40,7 +40,7 @@ def check_recording(recording, least):
     if recording.size < least:
         raise UserError(
             f"the recording holds {recording.size} numbers, at least {least} are needed: "
-            "record more, or lower data.num_points"
+            "record more, or lower data.num_points and, with it, model.patch_length"
         )
     return recording.ravel()
 
@@ -119,15 +119,17 @@ def find_places(model, recording, window):
 
 
 def rates(model, splits):
-    """Its scores, those of equal weights and of two rules, false alarms and misses in each class."""
+    """Its scores, those of equal weights and of three rules, false alarms and misses in each class."""
     results = common.scores(model, splits.test)
     (normal, false_alarms), (misses, anomalous) = results["confusion_matrix"]
     results["false alarms"] = false_alarms / (normal + false_alarms)
     results["misses"] = misses / (misses + anomalous)
     equal = results["uniform_attention"]["mass"]
-    predicted, _ = flattest_window(splits, None)
-    flattest = float(np.mean(predicted == splits.test.labels))
-    return results | {"equal": equal, "run": longest_run(splits), "flattest": flattest}
+    results |= {"equal": equal, "run": longest_run(splits)}
+    for name, statistic in {"flattest": rolling_variance, "noisiest": smoothness}.items():
+        predicted, _ = flattest_window(splits, None, statistic)
+        results[name] = float(np.mean(predicted == splits.test.labels))
+    return results
 
 
 def splits_of(args, recording, parts, config):
@@ -180,6 +182,7 @@ def main():
         "mass of equal weights": ("equal", 3),
         "accuracy of the longest run": ("run", 4),
         "... of the flattest window": ("flattest", 4),
+        "... of the noisiest window": ("noisiest", 4),
     }
     common.print_results("trained on", common.SCORES | columns | others, results)
 
