@@ -48,7 +48,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     labels = check_labels(labels, count)
     flat_mask = check_mask(flat_mask, labels, series.shape[1], classes=labels.max() + 1)
     if groups is not None:
-        groups = np.ma.asarray(groups).astype(str).filled("")  # as text, also what is missing
+        groups = np.ma.asarray(groups).astype(str).filled("")  # as text, also None, NaN, NaT and NA
         missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>"))
         if groups.shape != (count,) or missing.any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
@@ -78,13 +78,13 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
 def take_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows: (the others, the drawn ones).
 
-    With groups, it is one of 2, 3, 4, ... equal folds of whole groups, of the size that comes nearest.
+    With groups, draw one of k equal folds of whole groups, with the k that comes nearest to `size`.
     """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
-    most = len(np.unique(groups[rows]))  # folds, of one group at least
-    folds = min(range(2, max(3, most + 1)), key=lambda folds: abs(len(rows) / folds - size))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    possible = range(2, len(np.unique(groups[rows])) + 1)  # a fold has one group at least
+    k = min(possible, key=lambda k: abs(len(rows) / k - size), default=2)
+    splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))  # one of the folds is drawn
     return rows[others], rows[drawn]
 
@@ -101,8 +101,8 @@ def check_mask(flat_mask, labels, num_points, classes):
     if classes <= 2:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
-        rule = "some, but not all, steps of an anomalous series, and none of a normal one"
-        raise UserError(f"flat_mask must mark {rule}: series {wrong.argmax()} is otherwise")
+        rule = "mark some steps of an anomalous series, never all, and none of a normal one"
+        raise UserError(f"flat_mask must {rule}: series {wrong.argmax()} is otherwise")
     return flat_mask
 
 

@@ -89,7 +89,7 @@ def generate_series(data_config, labels):
 def check_series(series):
     """Array-like of numbers -> a new float64 array (N, T), or (N, T, C) if there are C channels.
 
-    A single series (T,) becomes (1, T). UserError: no such array, or a series that holds no numbers.
+    A single series (T,) becomes (1, T). UserError: no such array, or a value that is no number or too large.
     """
     array = _numbers(series, "series", hint="; from pandas, pass .to_numpy(float)")
     array = array[None] if array.ndim == 1 else array
@@ -106,14 +106,14 @@ def check_series(series):
 def check_labels(labels, count, classes=None):
     """Array-like of 0 (normal) and 1 (anomalous), or of 0 .. K-1 -> int64 array (count,).
 
-    UserError: other labels. K is `classes`; without it, as many as there are different labels.
+    UserError: other labels. K is `classes`; without it, as many as there are different ones, at least 2.
     """
     hint = "; pass labels == the anomalous class, or of more, np.unique(labels, return_inverse=True)[1]"
     array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")
     held = np.unique(array)
-    classes = classes or max(2, len(held))  # of two classes, perhaps only one is held
+    classes = classes or max(2, len(held))
     if not np.isin(held, np.arange(classes)).all():
         shown = ", ".join(f"{label:g}" for label in held[:5]) + (", ..." if len(held) > 5 else "")
         raise UserError(f"labels must be 0 and 1, or 0 .. K-1, got {shown}{hint}")
@@ -121,7 +121,7 @@ def check_labels(labels, count, classes=None):
 
 
 def _numbers(values, name, hint):
-    """A new float64 array, with NaN for masked values. The hint is for what is not of numbers."""
+    """A new float64 array, with NaN for masked values."""
     try:
         array = np.ma.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
-from constants import SETTINGS
 from data_utils import UserError, check_config, check_series, is_run, write_file
 
 torch.set_num_threads(1)  # faster for an LSTM, and the results are the same for any number of cores
@@ -46,8 +45,8 @@ class AttentionClassifier(nn.Module):
         attention_size,  # hidden units of the network that computes the scores
     ):
         super().__init__()
-        # All of these arguments; `save_checkpoint` compares them with its config.
-        self.settings = {name: value for name, value in locals().items() if f"model.{name}" in SETTINGS}
+        # All of the arguments above, which `save_checkpoint` compares with its config.
+        self.settings = {n: value for n, value in locals().items() if n not in ("self", "__class__")}
         self.patch_length = patch_length
         self.lag = math.ceil(LAG * patch_length) if differences else 0
         self.channels = channels
@@ -187,8 +186,8 @@ class Trainer:
 
         Both sets are datasets of (series (T,) or (T, C), label ()). Calls on_epoch(epoch, train_loss,
         val_loss, val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with lists of
-        these `train_loss`, `val_loss`, `val_accuracy` and `seconds`, and with `best_epoch` and
-        `total_seconds`. UserError: no validation loss was a finite number.
+        these `train_loss`, `val_loss`, `val_accuracy` and `seconds`, but not of an epoch whose `val_loss`
+        is NaN, and with `best_epoch` and `total_seconds`. UserError: no finite validation loss.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
@@ -196,10 +195,9 @@ class Trainer:
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
         scheduler, rising_epochs = None, 0
         if self.schedule == "one_cycle":
-            # The rate rises for 30 % of the steps, then falls to almost 0.
+            # The rate rises for 30 % of the steps, PyTorch's default, then falls to almost 0.
             rising_epochs, steps = 0.3 * self.max_epochs, self.max_epochs * len(loader)
-            options = {"pct_start": 0.3, "cycle_momentum": False}
-            scheduler = OneCycleLR(optimizer, self.learning_rate, steps, **options)
+            scheduler = OneCycleLR(optimizer, self.learning_rate, steps, cycle_momentum=False)
 
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         best_loss, best_epoch, best_parameters = math.inf, 0, None
@@ -263,7 +261,7 @@ def save_checkpoint(path, model, config):
     UserError: the folder holds a run of train.py, or the config is not the one of this model.
     """
     path = Path(path)
-    if is_run(path.parent):  # `save_run` in train.py deletes its old history before
+    if is_run(path.parent):  # train.py itself gets past this: it deletes the old history first
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
     if check_config(config)["model"] != model.settings:
         raise UserError(f"the model was not made with this config, but with {model.settings}")

@@ -27,9 +27,7 @@ def plot_attention(
     channel. Attention (N, T); probability (N,) or (N, K), as from `predict`; indices (N,), for the
     titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
     """
-    names = LABEL_NAMES
-    if probability.ndim == 2:
-        names = [f"class {label}" for label in range(probability.shape[1])]
+    names = LABEL_NAMES if probability.ndim == 1 else [f"class {k}" for k in range(probability.shape[1])]
     series, steps = check_series(series), np.arange(attention.shape[1])
     if labels is not None:
         labels = check_labels(labels, len(series), len(names))
@@ -59,10 +57,9 @@ def plot_attention(
     bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
     axes[0, 0].set_ylabel("value")
     axes[1, 0].set_ylabel("attention weight")
-    shaded = (
-        0 if flat_mask is None else np.argmax(np.any(flat_mask, axis=1))
-    )  # its legend has all entries
-    figure.legend(*axes[1, shaded].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    # The legend of a column with a shaded part has all entries.
+    column = 0 if flat_mask is None else np.any(flat_mask, axis=1).argmax()
+    figure.legend(*axes[1, column].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -74,13 +71,13 @@ def verdict(probability):
 
 
 def half_of(attention):
-    """The steps of the largest weights that hold half of the attention (T,), as [(first, last), ...].
+    """The steps of the largest weights that hold at least half of the attention (T,), as `stretches`.
 
     Steps of the same weight, such as those of a token, stay together.
     """
-    order = attention.argsort()[::-1]
-    smallest = order[attention[order].cumsum().searchsorted(0.5)]  # the step that completes the half
-    return stretches(attention >= attention[smallest])
+    weights = np.sort(attention)[::-1]
+    smallest = weights[weights.cumsum().searchsorted(0.5)]  # the weight that completes the half
+    return stretches(attention >= smallest)
 
 
 def read_series(path, num_points=None):

@@ -24,7 +24,7 @@ from model import AttentionClassifier, Trainer, save_checkpoint
 
 def train(config, splits, on_epoch=None, network=AttentionClassifier):
     """A trained network and its history; `network` may be a class of your own."""
-    config = check_config(config)
+    check_config(config)
     train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
     val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
     for name, (series, labels) in (("training", train_set.tensors), ("validation", val_set.tensors)):
@@ -39,10 +39,8 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
 def check_fit(name, series, labels, config):
     """UserError: the shape or the labels of these series are not those of the settings."""
     num_points, channels = config["data"]["num_points"], config["model"]["channels"]
-    if (series.shape[1], series[0, 0].numel()) != (
-        num_points,
-        channels,
-    ):  # one number per step in (N, T)
+    shape = series.shape[1], series[0, 0].numel()  # series (N, T) have one number per step
+    if shape != (num_points, channels):
         given = f"the {name} series have the shape {tuple(series.shape)}"
         raise UserError(f"{given}; data.num_points and model.channels say (N, {num_points}, {channels})")
     found, classes = labels.unique().tolist(), config["model"]["classes"]
