@@ -30,7 +30,7 @@ def make_splits(data_config):
     labels = np.full(data_config["dataset_size"], ANOMALOUS)
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
-    # With ranges of a single value, waves are copies of each other: that was asked for.
+    # With ranges of a single value, all waves are equal.
     return split_series(series, labels, flat_mask, data_config, may_hold_copies=True)
 
 
@@ -41,7 +41,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     `groups`, array-like (N,): series of one group, such as one person's, stay in one split, and the
     shares are only as equal as `take_rows` can make them. `data_config` holds `seed`, and `val_fraction`
     and `test_fraction` of all the series. UserError: no such arrays, a split without each of the
-    classes, or, unless they are allowed, copies of a series in two splits.
+    classes, or copies of a series in two splits, unless `may_hold_copies`.
     """
     series = check_series(series)
     count, seed = len(series), data_config["seed"]
@@ -68,8 +68,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
     if not may_hold_copies:
-        train, val, test = ({row.tobytes() for row in split.series} for split in splits)
-        if train & val or train & test or val & test:
+        different = [{row.tobytes() for row in split.series} for split in splits]
+        if len(set.union(*different)) < sum(map(len, different)):
             hint = "give them one number in groups, or pass may_hold_copies=True"
             raise UserError(f"copies of a series would be in two splits: {hint}")
     return Splits(*splits)
@@ -101,7 +101,9 @@ def check_mask(flat_mask, labels, num_points, classes):
     if classes <= 2:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
-        rule = "mark some steps of an anomalous series, never all, and none of a normal one"
+        rule = (
+            "never mark all steps and, of two classes, some of an anomalous series, none of a normal one"
+        )
         raise UserError(f"flat_mask must {rule}: series {wrong.argmax()} is otherwise")
     return flat_mask
 

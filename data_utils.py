@@ -108,7 +108,7 @@ def check_labels(labels, count, classes=None):
 
     UserError: other labels. K is `classes`; without it, as many as there are different ones, at least 2.
     """
-    hint = "; pass labels == the anomalous class, or of more, np.unique(labels, return_inverse=True)[1]"
+    hint = "; pass labels == the anomalous one, or np.unique(labels, return_inverse=True)[1] if K > 2"
     array = _numbers(labels, "labels", hint)
     if array.shape != (count,):
         raise UserError(f"{count} series need labels of the shape ({count},), got {array.shape}")

@@ -104,8 +104,8 @@ def print_report(test, probability, metrics):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
     if "attention" in metrics:
         print(f"\n{'attention':18}{'this model':>10}{'uniform':>10}")
-    for name, value in metrics.get("attention", {}).items():
-        print(f"{name:18}{value:10.4f}{metrics['uniform_attention'][name]:10.4f}")
+        for name, value in metrics["attention"].items():
+            print(f"{name:18}{value:10.4f}{metrics['uniform_attention'][name]:10.4f}")
 
 
 def main():

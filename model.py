@@ -45,8 +45,8 @@ class AttentionClassifier(nn.Module):
         attention_size,  # hidden units of the network that computes the scores
     ):
         super().__init__()
-        # All of the arguments above, which `save_checkpoint` compares with its config.
-        self.settings = {n: value for n, value in locals().items() if n not in ("self", "__class__")}
+        # The arguments above, but not what Python adds: `save_checkpoint` compares them with its config.
+        self.settings = {n: v for n, v in dict(locals()).items() if n not in ("self", "__class__")}
         self.patch_length = patch_length
         self.lag = math.ceil(LAG * patch_length) if differences else 0
         self.channels = channels
@@ -152,7 +152,7 @@ class AttentionClassifier(nn.Module):
 
     @torch.inference_mode()
     def predict(self, series):
-        """Classify raw series in batches, so that the network's memory does not grow with N.
+        """Classify raw series in batches, to spare memory.
 
         series: array-like (N, T) or (N, T, C), or (T,) for one. Returns float32 arrays: the probability
         of anomalous (N,), or of each of K > 2 classes (N, K); and the attention (N, T). UserError: no
@@ -261,7 +261,9 @@ def save_checkpoint(path, model, config):
     UserError: the folder holds a run of train.py, or the config is not the one of this model.
     """
     path = Path(path)
-    if is_run(path.parent):  # train.py itself gets past this: it deletes the old history first
+    # evaluate.py would take the model of a run for one of sine waves. (train.py deletes the old history
+    # first: then the folder is no run.)
+    if is_run(path.parent):
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
     if check_config(config)["model"] != model.settings:
         raise UserError(f"the model was not made with this config, but with {model.settings}")

@@ -27,8 +27,8 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
     check_config(config)
     train_set = SineWaveTorchDataset(splits.train.series, splits.train.labels)
     val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
-    for name, (series, labels) in (("training", train_set.tensors), ("validation", val_set.tensors)):
-        check_fit(name, series, labels, config)
+    check_fit("training", *train_set.tensors, config)
+    check_fit("validation", *val_set.tensors, config)
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(**config["model"])
     if config["model"]["standardize"] == "training_set":

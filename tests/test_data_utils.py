@@ -145,8 +145,8 @@ def test_the_gate_names_the_series_that_is_wrong(series, said):
 @pytest.mark.parametrize(
     "labels, said",
     [
-        ([1, 2, 1], "0 and 1, or 0 .. K-1, got 1, 2; pass labels == the anomalous class"),
-        ([0, 2, 3], "got 0, 2, 3; .* of more, np.unique"),
+        ([1, 2, 1], "0 and 1, or 0 .. K-1, got 1, 2; pass labels == the anomalous one"),
+        ([0, 2, 3], "got 0, 2, 3; .* or np.unique.* if K > 2"),
         ([0, 0.5, np.nan], "got 0, 0.5, nan; pass"),
         ([0, 1], r"3 series need labels of the shape \(3,\), got \(2,\)"),
         (["up", "down", "up"], "labels must be numbers, got an array of <U4; pass labels =="),
