@@ -101,9 +101,7 @@ def check_mask(flat_mask, labels, num_points, classes):
     if classes <= 2:  # with more than two classes, any series may have an event or none
         wrong |= flat_mask.any(axis=1) != (labels == ANOMALOUS)
     if wrong.any():
-        rule = (
-            "never mark all steps and, of two classes, some of an anomalous series, none of a normal one"
-        )
+        rule = "not mark all steps; of two classes, some of an anomalous series, none of a normal one"
         raise UserError(f"flat_mask must {rule}: series {wrong.argmax()} is otherwise")
     return flat_mask
 
