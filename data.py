@@ -48,8 +48,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     labels = check_labels(labels, count)
     flat_mask = check_mask(flat_mask, labels, series.shape[1], classes=labels.max() + 1)
     if groups is not None:
-        groups = np.ma.asarray(groups).astype(str).filled("")  # as text, also None, NaN, NaT and NA
-        missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>"))
+        groups = np.array([str(group) for group in groups])  # also None, NaN, NaT, NA, masked ones
+        missing = np.isin(groups, ("", "None", "nan", "NaN", "NaT", "<NA>", "--"))
         if groups.shape != (count,) or missing.any():
             raise UserError(f"{count} series need groups of the shape ({count},), with none missing")
     fractions = "data.val_fraction and data.test_fraction"
@@ -64,7 +64,9 @@ def split_series(series, labels, flat_mask, data_config, groups=None, may_hold_c
     splits = []
     for name, rows in zip(Splits._fields, (train, val, test)):
         if len(np.unique(labels[rows])) < len(np.unique(labels)):
-            raise UserError(f"the {name} split of {len(rows)} series would lack a class: too few in all")
+            raise UserError(
+                f"the {name} split of {len(rows)} series would lack a class: too few series, or groups"
+            )
         mask = None if flat_mask is None else flat_mask[rows]
         splits.append(LabelledSeries(series[rows], labels[rows], mask))
     if not may_hold_copies:
@@ -82,8 +84,9 @@ def take_rows(rows, size, labels, groups, seed):
     """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
-    possible = range(2, len(np.unique(groups[rows])) + 1)  # a fold has one group at least
-    k = min(possible, key=lambda k: abs(len(rows) / k - size), default=2)
+    most = len(np.unique(groups[rows]))  # a fold has one group at least
+    possible = range(2, most + 1) or (2,)  # of a single group: scikit-learn refuses
+    k = min(possible, key=lambda k: abs(len(rows) / k - size))
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))  # one of the folds is drawn
     return rows[others], rows[drawn]

@@ -221,7 +221,10 @@ def run_script(main):
 
 
 def is_run(folder):
-    """Whether it was made by train.py, so that its network is one for generated sine waves."""
+    """Whether train.py made it, with generated sine waves.
+
+    `save_checkpoint` alone, for series of your own, leaves no history.
+    """
     return all((folder / name).is_file() for name in (CHECKPOINT_NAME, HISTORY_NAME))
 
 

@@ -27,8 +27,8 @@ def classification_metrics(labels, probability):
         "accuracy": sk.accuracy_score(labels, predicted),
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=classes).tolist(),
     }
-    if probability.ndim == 2:  # NaN is the recall of a class that no label has
-        every = {"labels": classes, "zero_division": np.nan}
+    if probability.ndim == 2:
+        every = {"labels": classes, "zero_division": np.nan}  # NaN for a class that no label has
         return metrics | {
             "recall": sk.recall_score(labels, predicted, average=None, **every).tolist(),
             "macro_f1": sk.f1_score(labels, predicted, average="macro", **every),

@@ -261,8 +261,7 @@ def save_checkpoint(path, model, config):
     UserError: the folder holds a run of train.py, or the config is not the one of this model.
     """
     path = Path(path)
-    # evaluate.py would take the model of a run for one of sine waves. (train.py deletes the old history
-    # first: then the folder is no run.)
+    # Beside an old history, it would pass for a run of train.py, which deletes the history before.
     if is_run(path.parent):
         raise UserError(f"{path.parent} holds a run of train.py: choose another folder")
     if check_config(config)["model"] != model.settings:

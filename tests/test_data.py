@@ -62,7 +62,7 @@ def test_a_group_stays_in_one_split():
     for wrong in (
         groups[1:],
         np.where(groups == "bob", None, groups),
-        np.where(groups == "bob", "", groups),
+        np.ma.masked_equal(groups, "bob"),
     ):
         with pytest.raises(UserError, match=r"need groups of the shape \(80,\), with none missing"):
             split_series(series, labels, None, FRACTIONS, wrong)
