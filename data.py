@@ -84,9 +84,8 @@ def take_rows(rows, size, labels, groups, seed):
     """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
-    most = len(np.unique(groups[rows]))  # a fold has one group at least
-    possible = range(2, most + 1) or (2,)  # of a single group: scikit-learn refuses
-    k = min(possible, key=lambda k: abs(len(rows) / k - size))
+    most = max(2, len(np.unique(groups[rows])))  # folds; of a single group, scikit-learn refuses two
+    k = min(range(2, most + 1), key=lambda k: abs(len(rows) / k - size))
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     others, drawn = next(splitter.split(rows, labels[rows], groups[rows]))  # one of the folds is drawn
     return rows[others], rows[drawn]

@@ -190,17 +190,19 @@ def trace(weights, shares):
     return (weights.unsqueeze(1) @ shares).squeeze(1)
 
 
-def trace_attention(model, series, equal=False):
-    """Where the attention over series (N, T) or (N, T, C) comes from: (N, T), each row sums to 1.
-
-    With `equal`, all weights are equal instead: what the states react to, whatever the attention says.
-    """
-    _, attention = model.predict(series)
-    length = model.patch_length
-    shares = token_shares(model, model.tokenize(torch.from_numpy(check_series(series))))
+def trace_steps(attention, shares):
+    """The same for the steps: attention (N, T) and S (N, P, P) -> (N, T), each row sums to 1."""
+    length = attention.shape[1] // shares.shape[1]
     weights = torch.from_numpy(attention[:, ::length])  # of one step of each token
-    weights = weights.mean(dim=1, keepdim=True).expand_as(weights) if equal else weights
     return trace(weights, shares).numpy().repeat(length, axis=1)
+
+
+def trace_attention(model, series):
+    """Where the attention over series (N, T) or (N, T, C) comes from: (N, T), each row sums to 1."""
+    _, attention = model.predict(series)
+    return trace_steps(
+        attention, token_shares(model, model.tokenize(torch.from_numpy(check_series(series))))
+    )
 
 
 def measure_network(args, seed, network, *overrides, traced=True):
@@ -210,14 +212,20 @@ def measure_network(args, seed, network, *overrides, traced=True):
     results = common.scores(model, splits.test) | {"seconds": history["total_seconds"]}
     if traced:
         sample = np.flatnonzero(splits.test.labels == ANOMALOUS)[:200]
-        series, flat_mask = splits.test.series[sample], splits.test.flat_mask[sample]
-        for prefix, equal in {"traced": False, "traced_equal": True}.items():
-            metrics = attention_metrics(trace_attention(model, series, equal), flat_mask)
-            results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
+        series, flat_mask = torch.from_numpy(splits.test.series[sample]), splits.test.flat_mask[sample]
         torch.manual_seed(seed)
-        untrained = trace_attention(network(**config["model"]), series, equal=True)
-        results["untrained_pointing"] = attention_metrics(untrained, flat_mask)["pointing"]
-        results["locality"] = locality(token_shares(model, model.tokenize(torch.from_numpy(series))))
+        untrained = network(**config["model"])
+        shares, untrained = (token_shares(m, m.tokenize(series)) for m in (model, untrained))
+        equal = np.full(flat_mask.shape, 1 / flat_mask.shape[1], dtype=np.float32)
+        traces = {"traced": trace_steps(model.predict(series)[1], shares)}
+        traces |= {
+            "traced_equal": trace_steps(equal, shares),
+            "untrained": trace_steps(equal, untrained),
+        }
+        for prefix, steps in traces.items():
+            metrics = attention_metrics(steps, flat_mask)
+            results |= {f"{prefix}_{name}": value for name, value in metrics.items()}
+        results["locality"] = locality(shares)
     return results
 
 
@@ -248,8 +256,9 @@ def plot_tracing(models, series, flat_mask):
         for step in np.flatnonzero(np.diff(flat_mask)):
             above.axvline(step, color=FLAT_COLOR, lw=1.5)
             above.axhline(step, color=FLAT_COLOR, lw=1.5)
-        lower = {"attention": (middle, model.predict(series)[1][0])}
-        lower["traced"] = below, trace_attention(model, series)[0]
+        _, attention = model.predict(series)
+        lower = {"attention": (middle, attention[0])}
+        lower["traced"] = below, trace_steps(attention, shares)[0]
         for label, (axis, values) in lower.items():
             axis.fill_between(np.arange(len(series)), values, step="mid", color=LINE_COLORS[0])
             axis.set(ylabel=label, ylim=(0, 1.05 * values.max()))

@@ -95,7 +95,7 @@ class ConvolutionalClassifier(nn.Module):
         self.learn_units = self.tokenizer.learn_units
         # Tokens are as long as ten steps already: narrow kernels and no stride.
         shape = {"kernel_size": 3, "padding": 1} if on_tokens else {"kernel_size": 9, "stride": 2}
-        # The step in the middle of what the first feature sees, and the steps from one feature to the next.
+        # The step in the middle of what the first feature sees, and how many steps the next is away.
         length = model_settings["patch_length"]
         self.first, self.every = (length // 2, length) if on_tokens else (12, 4)
         self.features = nn.Sequential(
