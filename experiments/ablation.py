@@ -217,8 +217,8 @@ def measure_network(args, seed, network, *overrides, traced=True):
         untrained = network(**config["model"])
         shares, untrained = (token_shares(m, m.tokenize(series)) for m in (model, untrained))
         equal = np.full(flat_mask.shape, 1 / flat_mask.shape[1], dtype=np.float32)
-        traces = {"traced": trace_steps(model.predict(series)[1], shares)}
-        traces |= {
+        traces = {
+            "traced": trace_steps(model.predict(series)[1], shares),
             "traced_equal": trace_steps(equal, shares),
             "untrained": trace_steps(equal, untrained),
         }
