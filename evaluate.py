@@ -1,130 +1,167 @@
-"""How well the trained model classifies, and whether it looks at the flat segment: python evaluate.py"""
+"""How well does the network classify, and what is its attention worth? python evaluate.py"""
+
+import json
 
 import numpy as np
+import torch
+from scipy.stats import rankdata
 from sklearn import metrics as sk
 
-from constants import CHECKPOINT_NAME, LABEL_NAMES, METRICS_NAME
-from data import check_mask, generated_test_split
-from data_utils import UserError, check_labels, make_parser, override_config, run_script, save_json
-from model import load_checkpoint
+from constants import CHECKPOINT_NAME, METRICS_NAME
+from data import make_splits, test_split_of
+from data_utils import UserError, make_parser, override_config, run_script, write_file
+from model import load_checkpoint, one_thread
+
+EXCHANGED_SERIES = 200  # of each class, at most
+DONORS = 4  # series, for each of them
 
 
-def predicted_labels(probability):
-    """Labels (N,) by the probabilities, (N,) of being anomalous or (N, K) of each class."""
-    return probability.argmax(axis=1) if probability.ndim == 2 else probability > 0.5
+def evaluate(model, split):
+    """All metrics of a network on a split, as a dict; whether the attention is plausible only with a mask."""
+    probability, attention = model.predict(split.series)
+    predicted, names = probability.argmax(axis=1), [str(name) for name in model.classes]
+    metrics = classification_metrics(names, split.labels, probability)
+    metrics["exchange"] = {
+        name: exchange(model, split.series, predicted, k) for k, name in enumerate(names)
+    }
+    if split.flat_mask is None:
+        return metrics
+    marked = split.flat_mask.any(axis=1)
+    metrics["marked"] = {name: int(marked[split.labels == k].sum()) for k, name in enumerate(names)}
+    rows = marked & ~split.flat_mask.all(axis=1)  # with marked steps, and others
+    if rows.any():
+        attention, flat_mask = attention[rows], split.flat_mask[rows]
+        # Blind attention never looks at a series, but knows where the events of this split tend to be.
+        blind = np.tile(flat_mask.mean(axis=0) / flat_mask.mean(axis=0).sum(), (len(flat_mask), 1))
+        metrics["attention"] = attention_metrics(attention, flat_mask)
+        metrics["blind_attention"] = attention_metrics(blind, flat_mask)
+    return metrics
 
 
-def count_classes(probability):
-    """Of probabilities (N,): two; of (N, K): K."""
-    return 2 if probability.ndim == 1 else probability.shape[1]
-
-
-def classification_metrics(labels, probability):
-    """Scores of the probabilities, (N,) of being anomalous or (N, K), against the labels (N,)."""
-    predicted = predicted_labels(probability)
-    classes = np.arange(count_classes(probability))
+def classification_metrics(names, labels, probability):
+    """Scores of the probabilities (N, K) of the K classes against the labels (N,)."""
+    predicted, options = probability.argmax(axis=1), {"labels": range(len(names))}
+    report = sk.classification_report(
+        labels, predicted, **options, output_dict=True, zero_division=np.nan
+    )
+    by_class = {name: report[str(k)] for k, name in enumerate(names)}
     metrics = {
+        "classes": {name: row | {"support": int(row["support"])} for name, row in by_class.items()},
+        "confusion_matrix": sk.confusion_matrix(labels, predicted, **options).tolist(),
         "accuracy": sk.accuracy_score(labels, predicted),
-        "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=classes).tolist(),
     }
-    if probability.ndim == 2:
-        every = {"labels": classes, "zero_division": np.nan}  # NaN for a class that no label has
-        return metrics | {
-            "recall": sk.recall_score(labels, predicted, average=None, **every).tolist(),
-            "macro_f1": sk.f1_score(labels, predicted, average="macro", **every),
-        }
-    return metrics | {
-        "precision": sk.precision_score(labels, predicted, zero_division=0),
-        "recall": sk.recall_score(labels, predicted, zero_division=0),
-        "f1": sk.f1_score(labels, predicted, zero_division=0),
-        "roc_auc": sk.roc_auc_score(labels, probability),
-    }
+    if len(names) == 2 and len(np.unique(labels)) == 2:
+        metrics["roc_auc"] = sk.roc_auc_score(labels, probability[:, 1])
+    return metrics
 
 
 def attention_metrics(attention, flat_mask):
-    """Does the attention (N, T) lie on the flat steps, where flat_mask, bool (N, T), is True?
+    """Is it plausible? How far the attention (N, T) lies on the marked steps, flat_mask, bool (N, T).
 
-    Means over the series: `mass`, the attention on flat steps; `pointing`, whether the largest weight
-    lies on one (Zhang et al. 2018; steps that share it count in proportion); `auc`, the ROC AUC of the
-    weights against the mask. UserError: a series without flat steps, or without others.
+    Each series has marked steps and others. Means over the series: `mass`, the attention on marked steps
+    (Arras et al. 2022); `pointing`, whether the largest weight lies on one (Zhang et al. 2018; steps that
+    share it count in proportion); `auc`, how often a marked step outweighs another one, ties count half.
     """
-    flat_mask = np.asarray(flat_mask, dtype=bool)
-    if not flat_mask.any(axis=1).all() or flat_mask.all(axis=1).any():
-        raise UserError("attention is measured on series with flat and other steps: pass no normal ones")
     largest = attention == attention.max(axis=1, keepdims=True)
+    marked, others = flat_mask.sum(axis=1), (~flat_mask).sum(axis=1)
+    wins = (rankdata(attention, axis=1) * flat_mask).sum(axis=1) - marked * (
+        marked + 1
+    ) / 2  # Mann & Whitney
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
         "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
-        "auc": float(np.mean([step_auc(*row) for row in zip(attention, flat_mask)])),
+        "auc": float((wins / (marked * others)).mean()),
     }
 
 
-def step_auc(weights, flat):
-    """ROC AUC within one series (T,): how often a flat step outweighs another one; ties count half.
+@one_thread()
+@torch.inference_mode()
+def exchange(model, series, predicted, label):
+    """Is it faithful? How far a prediction falls without the most attended tokens, and without random ones.
 
-    It is scikit-learn's `roc_auc_score`, without the checks that take most of its time here.
+    Of series (N, T, C) that are predicted (N,) as the class `label`, the tenth of the tokens with the most
+    attention, at least one, is exchanged for the tokens at the same places of series that are predicted as
+    another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no series, or
+    every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020), by real tokens.
     """
-    flat_weights = weights[flat][:, np.newaxis]  # a column: each is compared with all of the others
-    others = weights[~flat]
-    return (np.mean(flat_weights > others) + np.mean(flat_weights >= others)) / 2
+    rng, others = np.random.default_rng(0), np.flatnonzero(predicted != label)
+    rows = np.flatnonzero(predicted == label)[:EXCHANGED_SERIES].repeat(DONORS)
+    if len(rows) == 0 or len(others) == 0:
+        return None
+    chosen = series[rows], series[rng.choice(others, len(rows))]
+    tokens, donors = (model.tokenize(torch.from_numpy(part)) for part in chosen)  # (n, P, F) each
+    logits, weights = model.classify(tokens)  # (n, K), (n, P)
+    chance = torch.from_numpy(rng.random(weights.shape))
+    falls = {}
+    for kind, order in {
+        "attended": weights + 1e-12 * chance,
+        "random": chance,
+    }.items():  # ties by chance
+        places = order.topk(max(1, weights.shape[1] // 10)).indices
+        exchanged = torch.zeros(weights.shape, dtype=torch.bool).scatter(1, places, True)
+        mixed_logits, _ = model.classify(torch.where(exchanged.unsqueeze(2), donors, tokens))
+        falls[kind] = (log_odds(logits, label) - log_odds(mixed_logits, label)).mean().item()
+    return falls
 
 
-def evaluate(test, probability, attention):
-    """All metrics of the predictions for a split: of the attention only where flat_mask is known.
-
-    The attention is measured on the anomalous series; of more classes, on those with a marked step.
-    UserError: labels or a mask that do not fit, or not two classes in the split.
-    """
-    classes = count_classes(probability)
-    labels = check_labels(test.labels, len(probability), classes)
-    if labels.min() == labels.max():
-        raise UserError(f"all {len(labels)} series have the label {labels[0]}: nothing to tell apart")
-    metrics = classification_metrics(labels, probability)
-    flat_mask = check_mask(test.flat_mask, labels, attention.shape[1], classes)
-    if flat_mask is None or not flat_mask.any():
-        return metrics
-    if not np.allclose(attention.sum(axis=1), 1, atol=1e-3):
-        raise UserError("attention must be weights whose sum is 1 in each series")
-    marked = flat_mask.any(axis=1)
-    flat_mask, attention = flat_mask[marked], attention[marked]
-    uniform = np.full(flat_mask.shape, 1 / flat_mask.shape[1])
-    return metrics | {
-        "attention": attention_metrics(attention, flat_mask),
-        "uniform_attention": attention_metrics(uniform, flat_mask),
-    }
+def log_odds(logits, label):
+    """log(p / (1 - p)) for the probability p of the class `label`, by logits (B, K)."""
+    others = [other for other in range(logits.shape[1]) if other != label]
+    return logits[:, label] - logits[:, others].logsumexp(dim=1)
 
 
-def print_report(test, probability, metrics):
-    """Print scikit-learn's report, then all that was measured."""
-    names = LABEL_NAMES if probability.ndim == 1 else None  # None: the numbers of the classes
-    predicted = predicted_labels(probability)
-    print(sk.classification_report(test.labels, predicted, target_names=names, zero_division=0))
+def print_report(metrics):
+    """Print all that `evaluate` measured."""
+    print_rows("class", metrics["classes"])
+    if min(row["support"] for row in metrics["classes"].values()) < 10:
+        print("fewer than ten series of a class: these numbers are luck")
+    print()
     for name, value in metrics.items():
         if not isinstance(value, dict):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
     if "attention" in metrics:
-        print(f"\n{'attention':18}{'this model':>10}{'uniform':>10}")
-        for name, value in metrics["attention"].items():
-            print(f"{name:18}{value:10.4f}{metrics['uniform_attention'][name]:10.4f}")
+        marked = ", ".join(f"{count} {name}" for name, count in metrics["marked"].items())
+        print(f"\nPlausible: is the attention on the marked steps? Series with such steps: {marked}")
+        blind = metrics["blind_attention"]
+        both = {name: {"network": v, "blind": blind[name]} for name, v in metrics["attention"].items()}
+        print_rows("attention", both)
+    print("\nFaithful: how far do the log-odds fall when tokens are exchanged?")
+    print_rows("predicted", metrics["exchange"])
+
+
+def print_rows(title, rows):
+    """A table of {name: {column: number}}; a row without numbers is None."""
+    columns = next((row for row in rows.values() if row), {})
+    print(f"{title:18}" + "".join(f"{column:>11}" for column in columns))
+    for name, row in rows.items():
+        cells = [
+            f"{value:11}" if isinstance(value, int) else f"{value:11.4f}"
+            for value in (row or {}).values()
+        ]
+        print(f"{name:18}" + ("".join(cells) or "  nothing to exchange with"))
 
 
 def main():
-    args = make_parser("Evaluate the trained model on test series.", overrides=True).parse_args()
-    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-    if not all(override.startswith("data.") for override in args.set):
-        raise UserError("--set can only change settings of the data here: the model is trained already")
-    other = override_config(config, args.set)
-    # With the seed of the run, other data may hold waves of its training, split in another way.
-    if other != config and other["data"]["seed"] == config["data"]["seed"]:
-        raise UserError("other data need another seed, as in --set data.seed=1")
-    test = generated_test_split(other, args.artifacts)
+    parser = make_parser("Evaluate the trained network on test series.")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data"
+    )
+    args = parser.parse_args()
+    model, run = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
+    test = test_split_of(run)
+    if args.set:
+        other = override_config({"data": run["data"]}, args.set)["data"]
+        # With the seed of the run, other data may hold waves of its training, split in another way.
+        if other["seed"] == run["data"]["seed"]:
+            raise UserError("other data need another seed, as in --set data.seed=1")
+        test = make_splits(other).test
     print(f"tested on {len(test.labels)} generated sine waves\n")
-    probability, attention = model.predict(test.series)
-    metrics = evaluate(test, probability, attention)
-    print_report(test, probability, metrics)
-    if other == config:  # metrics.json always speaks of the run's own data
-        save_json(args.artifacts / METRICS_NAME, metrics | {"data": config["data"]})
-        print(f"\nthese numbers are in {args.artifacts / METRICS_NAME}")
+    metrics = evaluate(model, test)
+    print_report(metrics)
+    if not args.set:  # metrics.json always speaks of the run's own data
+        path = args.artifacts / METRICS_NAME
+        write_file(path, lambda temporary: temporary.write_text(json.dumps(metrics, indent=2) + "\n"))
+        print(f"\nthese numbers are in {path}")
 
 
 if __name__ == "__main__":

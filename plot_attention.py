@@ -1,105 +1,86 @@
 """Look at the attention over test series, or over your own: python plot_attention.py"""
 
-import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
+import torch
 
-from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, LABEL_NAMES, LINE_COLORS
-from data import generated_test_split, shade_flat, stretches
-from data_utils import UserError, check_labels, check_series, make_parser, run_script, save_plot
+from constants import ATTENTION_PLOT_NAME, CHECKPOINT_NAME, FLAT_COLOR, LINE_COLORS
+from data import LabelledSeries, check_series, test_split_of
+from data_utils import UserError, make_parser, run_script, write_file
 from model import load_checkpoint
 
-# Grey where the network hardly looks; the more it looks, the darker.
-ATTENTION_COLORS = LinearSegmentedColormap.from_list("attention", ["darkgrey", LINE_COLORS[0], "black"])
 MOST_COLUMNS = 3  # of a picture
 
 
-def plot_attention(
-    indices, series, probability, attention, labels=None, flat_mask=None, event="flat segment"
-):
-    """A figure with a column for each series: the signal coloured by attention, the attention below.
+def plot_attention(model, split, rows, event="flat segment"):
+    """A figure with a column for each of the rows: the series, the attention, and what each state says alone.
 
-    Series (N, T), or (N, T, C), drawn as a line for each channel: attention tells when, not in which
-    channel. Attention (N, T); probability (N,) or (N, K), as from `predict`; indices (N,), for the
-    titles; where the truth is known, labels (N,), flat_mask (N, T), and a name for what it marks.
+    A series of several channels has a line for each: attention tells when, not in which channel.
+    `event` names what flat_mask marks. Labels and flat_mask of the split may be None.
     """
-    names = LABEL_NAMES if probability.ndim == 1 else [f"class {k}" for k in range(probability.shape[1])]
-    series, steps = check_series(series), np.arange(attention.shape[1])
-    if labels is not None:
-        labels = check_labels(labels, len(series), len(names))
-    shapes = {np.shape(part)[:2] for part in (series, attention, flat_mask) if part is not None}
-    if shapes != {(len(probability), len(steps))}:
-        raise UserError("series, attention and flat_mask must be of the same (N, T)")
-    most = 5 / len(steps)  # five times uniform attention, or more, is black
-    options = {"figsize": (5 * len(series), 4.8), "height_ratios": (2, 1), "layout": "constrained"}
-    figure, axes = plt.subplots(2, len(series), sharex=True, squeeze=False, **options)
-    for column, (upper, lower) in enumerate(axes.T):
-        for values in series[column].reshape(len(steps), -1).T:
-            # A line segment from each step to the next, so that each has a colour of its own.
-            points = np.column_stack([steps, values])
-            colors = {"array": attention[column, :-1], "cmap": ATTENTION_COLORS, "clim": (0, most)}
-            line = LineCollection(np.stack([points[:-1], points[1:]], axis=1), lw=3, **colors)
-            upper.add_collection(line)
-        upper.autoscale_view()
-        truth = "" if labels is None else f", truly {names[labels[column]]}"
-        upper.set_title(f"series {indices[column]}{truth}\n{verdict(probability[column])}")
-        lower.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0], label="attention")
-        lower.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
-        lower.set(xlabel="time step", ylim=(0, 1.05 * attention[column].max()))
-        if flat_mask is not None:
-            shade_flat(upper, flat_mask[column], event)
-            shade_flat(lower, flat_mask[column], event)
-    bar = figure.colorbar(line, ax=axes[0], ticks=(0, most), label="attention", pad=0.01)
-    bar.ax.set_yticklabels(("none", "5 x uniform\nor more"))
-    axes[0, 0].set_ylabel("value")
-    axes[1, 0].set_ylabel("attention weight")
+    rows = list(rows)
+    probability, attention = model.predict(split.series[rows])
+    with torch.inference_mode():
+        states, _ = model.lstm(model.tokenize(torch.from_numpy(split.series[rows])))
+        alone = model.logits(states).softmax(dim=2)  # (n, P, K): what each state alone would predict
+    alone = alone.repeat_interleave(model.patch_length, dim=1).numpy()
+    steps = np.arange(attention.shape[1])
+    options = {"figsize": (5 * len(rows), 6), "height_ratios": (2, 1, 1), "layout": "constrained"}
+    figure, axes = plt.subplots(3, len(rows), sharex=True, squeeze=False, **options)
+    for column, row in enumerate(rows):
+        above, middle, below = axes[:, column]
+        truth = "" if split.labels is None else f", truly {model.classes[split.labels[row]]}"
+        above.set_title(f"series {row}{truth}\n{prediction(model, probability[column])}")
+        above.plot(split.series[row], color="black", lw=1)
+        middle.fill_between(steps, attention[column], step="mid", color=LINE_COLORS[0])
+        middle.axhline(1 / len(steps), color="black", ls=":", label="uniform attention")
+        middle.set_ylim(0, 1.05 * attention[column].max())
+        below.plot(steps, alone[column, :, probability[column].argmax()], color=LINE_COLORS[1])
+        below.set(xlabel="time step", ylim=(-0.05, 1.05))
+        if split.flat_mask is not None:
+            for axis in axes[:, column]:
+                shade(axis, split.flat_mask[row], event)
+    for axis, name in zip(axes[:, 0], ("value", "attention", "p, by this\nstate alone")):
+        axis.set_ylabel(name)
     # The legend of a column with a shaded part has all entries.
-    column = 0 if flat_mask is None else np.any(flat_mask, axis=1).argmax()
-    figure.legend(*axes[1, column].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    column = 0 if split.flat_mask is None else split.flat_mask[rows].any(axis=1).argmax()
+    figure.legend(*axes[1, column].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def verdict(probability):
-    """In words, of one series: its probability of anomalous, or those of K classes (K,)."""
-    if np.ndim(probability) == 0:
-        return f"{LABEL_NAMES[int(probability > 0.5)]}, p(anomalous) = {probability:.3f}"
-    return f"class {probability.argmax()}, p = {probability.max():.3f}"
+def prediction(model, probability):
+    """In words, for the probabilities (K,) of one series."""
+    return f"predicted {model.classes[probability.argmax()]}, p = {probability.max():.3f}"
 
 
-def half_of(attention):
-    """The steps of the largest weights that hold at least half of the attention (T,), as `stretches`.
-
-    Steps of the same weight, such as those of a token, stay together.
-    """
-    weights = np.sort(attention)[::-1]
-    smallest = weights[weights.cumsum().searchsorted(0.5)]  # the weight that completes the half
-    return stretches(attention >= smallest)
+def shade(axis, mask, label="flat segment"):
+    """Shade the marked steps of one series, mask (T,); the label is for a legend."""
+    for first, stop in np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2):
+        axis.axvspan(first - 0.5, stop - 0.5, color=FLAT_COLOR, alpha=0.3, zorder=0, label=label)
+        label = None  # one entry for all
 
 
-def read_series(path, num_points=None):
-    """Series (N, T) from a file of numbers: one series per row, or one value per line.
-
-    UserError: no numbers, or series of another length than `num_points`, if that is given.
-    """
-    wanted = "it takes numbers separated by commas, one series per row, without header, label or index"
+def read_series(path):
+    """Series (N, T, 1) from a file of numbers: one series per row, or one value per line. UserError."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
-        if not all(line.strip() for line in lines):
-            raise ValueError("an empty line")  # NumPy would skip it, and later steps would move
-        with warnings.catch_warnings(action="error"):
-            series = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
-        series = check_series(series.T if series.shape[1] == 1 else series)
-    except (ValueError, UserWarning) as error:  # the warning: an empty file
+        series = np.array([line.split(",") for line in lines], dtype=np.float64)
+        if min(series.shape) > 1 and np.array_equal(series[0], np.arange(series.shape[1])):
+            raise ValueError("the first row is 0, 1, 2 and so on, like a header")
+        return check_series(series.T if series.shape[1:] == (1,) else series)
+    except ValueError as error:  # also of other encodings, of texts and of rows of other lengths
+        wanted = "it takes one series per row, numbers and commas alone, no header, label or index"
         raise UserError(f"{path}: {error}; {wanted}") from error
-    if num_points not in (None, series.shape[1]):
-        raise UserError(f"{path}: {series.shape[1]} values, trained on {num_points}; {wanted}")
-    if len(series) > 1 and np.array_equal(series[0], np.arange(series.shape[1])):
-        raise UserError(f"{path}: the first row is 0, 1, 2 and so on, like a header; {wanted}")
-    return series
+
+
+def save_plot(path, figure):
+    """Save a figure. UserError: the ending of the path names no format."""
+    try:
+        write_file(path, lambda part: figure.savefig(part, dpi=150, format=path.suffix[1:].lower()))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def main():
@@ -108,37 +89,27 @@ def main():
     parser.add_argument("--index", type=int, metavar="N", help="only this series, counted from 0")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the picture goes")
     args = parser.parse_args()
-    model, config = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
-
-    labels = flat_mask = None
+    model, run = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
     if args.series:
-        series = read_series(args.series, config["data"]["num_points"])
-        chosen = np.arange(len(series))
+        split = LabelledSeries(read_series(args.series), labels=None, flat_mask=None)
+        rows = np.arange(len(split.series))
     else:
-        series, labels, flat_mask = generated_test_split(config, args.artifacts)
-        print(f"of {len(series)} generated sine waves, the test series of the run:")
-        _, chosen = np.unique(labels, return_index=True)  # the first normal and the first anomalous one
+        split = test_split_of(run)
+        print(f"of {len(split.series)} generated sine waves, the test series of the run:")
+        _, rows = np.unique(split.labels, return_index=True)  # the first of each class
     if args.index is not None:
-        if not 0 <= args.index < len(series):
-            raise UserError(f"--index must lie in 0 .. {len(series) - 1}, got {args.index}")
-        chosen = np.array([args.index])
+        if not 0 <= args.index < len(split.series):
+            raise UserError(f"--index must lie in 0 .. {len(split.series) - 1}, got {args.index}")
+        rows = np.array([args.index])
+    probability, attention = model.predict(split.series[rows])
+    for row, of_series, step in zip(rows, probability, attention.argmax(axis=1)):
+        print(f"series {row}: {prediction(model, of_series)}, most attention at step {step}")
 
-    probability, attention = model.predict(series[chosen])
-    for index, value, weights in zip(chosen, probability, attention):
-        line = f"series {index}: {verdict(value)}"
-        if np.ndim(value) or value > 0.5:  # in a normal series there is nothing to look at
-            places = ", ".join(f"{first} to {last}" for first, last in half_of(weights))
-            line += f"; half of the attention: steps {places}"
-        print(line)
-
-    shown = chosen[:MOST_COLUMNS]
-    truth = () if labels is None else (labels[shown], flat_mask[shown])
-    predictions = probability[:MOST_COLUMNS], attention[:MOST_COLUMNS]
-    figure = plot_attention(shown, series[shown], *predictions, *truth)
-    picture = args.output or args.artifacts / ATTENTION_PLOT_NAME
+    picture, shown = args.output or args.artifacts / ATTENTION_PLOT_NAME, rows[:MOST_COLUMNS]
+    figure = plot_attention(model, split, shown)
     save_plot(picture, figure)
     print(f"{picture} shows series {', '.join(map(str, shown))}")
-    if plt.get_backend().lower() != "agg":  # what Matplotlib falls back to where there is no screen
+    if figure.canvas.required_interactive_framework:  # there is a screen
         plt.show()
 
 

@@ -1,6 +1,4 @@
-"""Attention beside what people use otherwise: gradients, occlusion, evidence. Which finds it?"""
-
-from functools import partial
+"""Do other explanations find the event, and does the network use what they mark?"""
 
 import numpy as np
 import torch
@@ -8,169 +6,92 @@ import torch
 from constants import ANOMALOUS, NORMAL
 from data import make_splits
 from data_utils import run_script
-from evaluate import attention_metrics
-from experiments.ablation import NETWORKS, token_shares, trace
-from experiments.common import mean_and_worst, measure, parse_args, print_table, settings
+from evaluate import attention_metrics, log_odds
+from experiments import common, zoo
+from experiments.gradients import gradients, integrated_gradients
+from model import AttentionClassifier
 from train import train
 
-CHOSEN = ("default", "mean pooling: no attention", "Transformer")
-DRAWS = 4  # normal series that tokens are replaced from
-points, weights = np.polynomial.legendre.leggauss(300)  # for an integral over -1 .. 1
-POINTS, WEIGHTS = (points + 1) / 2, weights / 2  # over 0 .. 1
-
-
-def logits_of(model, tokens):
-    """Tokens (B, P, F) -> logits (B,)"""
-    context, _ = model.pool(model.lstm(tokens)[0])
-    return model.classifier(context).squeeze(1)
-
-
-def gradients(model, tokens):
-    """The gradient of each logit with respect to its tokens (B, P, F)."""
-    tokens = tokens.detach().requires_grad_()
-    return torch.autograd.grad(logits_of(model, tokens).sum(), tokens)[0]
-
-
-# Each explanation is a function of the model, the tokens (B, P, F) of some series, and those of as many
-# or more normal series. It gives each token a number (B, P): how much it speaks for "anomalous".
-
-
-def attention(model, tokens, normal):
-    return model.pool(model.lstm(tokens)[0])[1]
-
-
-def traced(model, tokens, normal):
-    return trace(attention(model, tokens, normal), token_shares(model, tokens))
-
-
-def evidence(model, tokens, normal):
-    """a_i (v · h_i + d), whose sum is the logit.
-
-    With equal weights it is the class activation map (Zhou et al., CVPR 2016).
-    """
-    states, _ = model.lstm(tokens)
-    return model.pool(states)[1] * model.classifier(states).squeeze(2)
-
-
-def gradient_times_input(model, tokens, normal):
-    return (tokens * gradients(model, tokens)).sum(dim=2)
-
-
-def gradient_size(model, tokens, normal):
-    """Simonyan et al. 2014."""
-    return gradients(model, tokens).norm(dim=2)
-
-
-def zeros(tokens, normal):
-    return [torch.zeros_like(tokens)]
-
-
-def draws(tokens, normal):
-    """For each series, the tokens of other, normal ones, DRAWS times."""
-    return [normal.roll(draw, dims=0)[: len(tokens)] for draw in range(DRAWS)]
-
-
-# The last four are means over baselines: what the tokens are compared with.
-
-
-def integrated_gradients(model, tokens, normal, baselines):
-    """Sundararajan et al. 2017; with normal series as baselines close to Erion et al. 2021."""
-    total, chosen = torch.zeros(tokens.shape[:2]), baselines(tokens, normal)
-    for baseline in chosen:
-        change = tokens - baseline
-        for point, weight in zip(POINTS, WEIGHTS):
-            gradient = gradients(model, baseline + point * change)
-            total += weight / len(chosen) * (change * gradient).sum(dim=2)
-    return total
-
-
-@torch.no_grad()
-def occlusion(model, tokens, normal, baselines):
-    """Zeiler & Fergus 2014: how far the logit falls when a token is replaced."""
-    total, chosen, logits = (
-        torch.zeros(tokens.shape[:2]),
-        baselines(tokens, normal),
-        logits_of(model, tokens),
-    )
-    for baseline in chosen:
-        for place in range(tokens.shape[1]):
-            occluded = tokens.clone()
-            occluded[:, place] = baseline[:, place]
-            total[:, place] += (logits - logits_of(model, occluded)) / len(chosen)
-    return total
-
-
-# With the number of passes through the network that a series of 50 tokens costs, forwards or backwards.
-FROM_ZEROS, FROM_NORMAL = "integrated gradients, from zeros", "integrated gradients, from normal series"
-EXPLANATIONS = {
-    "attention": (attention, 1),
-    "attention, traced": (traced, 51),
-    "evidence": (evidence, 1),
-    "size of the gradient": (gradient_size, 2),
-    "gradient times input": (gradient_times_input, 2),
-    FROM_ZEROS: (partial(integrated_gradients, baselines=zeros), 2 * len(POINTS)),
-    FROM_NORMAL: (partial(integrated_gradients, baselines=draws), 2 * len(POINTS) * DRAWS),
-    "occlusion by zeros": (partial(occlusion, baselines=zeros), 51),
-    "occlusion by tokens of normal series": (partial(occlusion, baselines=draws), 50 * DRAWS + 1),
+COUNT, DRAWS, POINTS = 100, 4, 100  # anomalous series; normal ones beside each; points of an integral
+SLOWER = ("training.learning_rate=0.004", "training.max_epochs=20", "training.patience=20")
+NETWORKS = {  # the settings of the Transformer are those of networks.py
+    "default": (AttentionClassifier,),
+    "mean pooling": (AttentionClassifier, "model.attention=false"),
+    "Transformer": (zoo.Transformer, *SLOWER),
 }
+COLUMNS = {name: common.SCORES[name] for name in ("pointing", "mass")}
+COLUMNS |= {"fall, highest ranked": ("highest", 1), "fall, random": ("random", 1, max)}
 
 
 @torch.no_grad()
-def sum_error(model, tokens, values, baselines):
-    """Integrated gradients promise to add up to the change of the logit: the median relative error."""
-    change = logits_of(model, tokens) - sum(logits_of(model, b) for b in baselines) / len(baselines)
-    return ((values.sum(dim=1) - change) / change).abs().median().item()
+def fall(model, tokens, normal, places):
+    """The fall (B,) of the log-odds if tokens (B, P, F) at places (P,) or (B, P) become normal (D, B, P, F)."""
+    mixed = torch.where(places.unsqueeze(-1), normal, tokens).flatten(0, 1)  # (D B, P, F)
+    before, after = (log_odds(model.classify(t)[0], ANOMALOUS) for t in (tokens, mixed))
+    return before - after.unflatten(0, normal.shape[:2]).mean(dim=0)
 
 
-def explain(args, seed, network, *overrides, count=100):
-    """The scores of each explanation over anomalous test series, and logits of each class."""
-    config = settings(args, seed, *overrides)
+def explain(model, tokens, normal):
+    """{explanation: (how much each token speaks for "anomalous" (B, P), passes)} for tokens (B, P, F).
+
+    normal: tokens (D, B, P, F) to compare with. A pass goes through the network, forwards or backwards.
+    """
+    labels, places = torch.full((len(tokens),), ANOMALOUS), torch.eye(tokens.shape[1], dtype=torch.bool)
+    with torch.no_grad():
+        states, _ = model.lstm(tokens)
+        _, weights = model.pool(states)
+        alone = log_odds(model.logits(states).flatten(0, 1), ANOMALOUS).view_as(weights)
+    gradient = gradients(model, tokens, labels)
+    from_zeros, from_normal = (
+        integrated_gradients(model, tokens, labels, baselines, POINTS).sum(dim=2)
+        for baselines in ([torch.zeros_like(tokens)], normal)
+    )
+    occlusion = torch.stack([fall(model, tokens, normal, place) for place in places], dim=1)
+    return {
+        "attention": (weights, 1),
+        "evidence": (weights * alone, 1),  # of mean pooling, class activation maps (Zhou et al. 2016)
+        "size of the gradient": (gradient.norm(dim=2), 2),  # Simonyan et al. 2014
+        "gradient times input": ((gradient * tokens).sum(dim=2), 2),
+        "integrated gradients, from zeros": (from_zeros, 2 * POINTS),
+        "integrated gradients, from normal series": (from_normal, 2 * POINTS * DRAWS),
+        "occlusion by normal tokens": (occlusion, 1 + DRAWS * len(places)),  # Zeiler & Fergus 2014
+    }
+
+
+def measure_explanations(args, seed, network, *overrides):
+    """{explanation: scores} over anomalous test series."""
+    config = common.settings(args, seed, *overrides)
     splits = make_splits(config["data"])
     model, _ = train(config, splits, network=network)
-    model.eval()
-    rows = [np.flatnonzero(splits.test.labels == label)[:count] for label in (NORMAL, ANOMALOUS)]
-    normal, tokens = (model.tokenize(torch.from_numpy(splits.test.series[r])) for r in rows)
-    flat_mask = splits.test.flat_mask[rows[1]]
-    results = {}
-    for name, (method, _) in EXPLANATIONS.items():
-        values = method(model, tokens, normal).detach()
-        scores = values.clamp_min(0)  # what speaks for "anomalous"
-        scores = scores / scores.sum(dim=1, keepdim=True).clamp_min(1e-30)
-        steps = scores.numpy().repeat(model.patch_length, axis=1) / model.patch_length
-        results[name] = attention_metrics(steps, flat_mask)
-        if name in (FROM_ZEROS, FROM_NORMAL):
-            baselines = method.keywords["baselines"](tokens, normal)
-            results[name]["error"] = sum_error(model, tokens, values, baselines)
-    with torch.no_grad():
-        for name, sample in {"normal": normal, "anomalous": tokens, "zeros": 0 * tokens}.items():
-            value = evidence(model, sample, normal)
-            results[f"tokens of {name}"] = {
-                "in all": value.sum(dim=1).mean().item(),
-                "positive": value.clamp_min(0).sum(dim=1).mean().item(),
-            }
+    test, rng, results = splits.test, np.random.default_rng(0), {}
+    rows = np.flatnonzero(test.labels == ANOMALOUS)[:COUNT]
+    # Explained by some normal series, tested by others: an explanation must not know those of the test.
+    halves = np.array_split(np.flatnonzero(test.labels == NORMAL), 2)
+    drawn = [rows, *(rng.choice(half, DRAWS * len(rows)) for half in halves)]
+    tokens, *others = (model.tokenize(torch.from_numpy(test.series[of_set])) for of_set in drawn)
+    normal, donors = (other.unflatten(0, (DRAWS, -1)) for other in others)
+    chance = torch.from_numpy(rng.random(tokens.shape[:2]))
+    for name, (values, passes) in explain(model, tokens, normal).items():
+        positive = values.clamp_min(1e-30)  # what speaks against "anomalous" counts as nothing
+        steps = positive.numpy().repeat(model.patch_length, axis=1)
+        steps /= steps.sum(axis=1, keepdims=True)
+        results[name] = attention_metrics(steps, test.flat_mask[rows]) | {"passes": passes}
+        for kind, order in {"highest": values + 1e-12 * chance, "random": chance}.items():
+            tenth = order.topk(max(1, order.shape[1] // 10)).indices  # as in `evaluate.exchange`
+            exchanged = torch.zeros(order.shape, dtype=torch.bool).scatter(1, tenth, True)
+            results[name][kind] = fall(model, tokens, donors, exchanged).mean().item()
     return results
 
 
 def main():
-    args = parse_args(__doc__)
-    evidences = []
-    for title, noise in {"no noise": 0, "5 % noise": 0.05}.items():
-        for label in CHOSEN:
-            network = f"{label}, {title}"
-            by_seed = measure(network, args, explain, *NETWORKS[label], f"data.noise={noise}")
-            rows = []
-            for name, (_, passes) in EXPLANATIONS.items():
-                results = [results[name] for results in by_seed]
-                scores = [mean_and_worst(results, score, 3) for score in ("mass", "pointing", "auc")]
-                has_sum = "error" in results[0]
-                error = mean_and_worst(results, "error", 4, max) if has_sum else ""
-                rows.append([name, *scores, str(passes), error])
-            print_table([network, "mass", "pointing", "AUC", "passes", "error of the sum"], rows)
-            for kind in ("normal", "anomalous", "zeros"):
-                parts = [results[f"tokens of {kind}"] for results in by_seed]
-                means = (f"{np.mean([p[part] for p in parts]):.2f}" for part in ("in all", "positive"))
-                evidences.append([network, kind, *means])
-    print_table(["network", "tokens", "evidence in all: the logit", "its positive part"], evidences)
+    args, rows = common.parse_args(__doc__), []
+    for network, by_seed in common.measure(args, measure_explanations, NETWORKS).items():
+        for name, scores in by_seed[0].items():
+            results = [of_seed[name] for of_seed in by_seed]
+            cells = [common.mean_and_worst(results, *column) for column in COLUMNS.values()]
+            rows.append([f"{network}: {name}", *cells, scores["passes"]])
+    table = common.markdown(["network: explanation", *COLUMNS, "passes"], rows)
+    common.write_results(args, __file__, __doc__, table)
 
 
 if __name__ == "__main__":

@@ -2,44 +2,46 @@
 
 import sys
 
+import numpy as np
 import torch
 
 import train
+from constants import CLASSES
+from data_utils import load_config
+from model import AttentionClassifier
 
-TINY = (
-    "data.dataset_size=100",
-    "data.num_points=50",
-    "model.patch_length=5",
-    "model.hidden_size=3",
-    "model.attention_size=4",
-    "training.max_epochs=2",
-)
+torch.set_num_threads(1)  # also in what the tests work out by themselves
+TINY = ["data.dataset_size=100", "data.num_points=50", "training.max_epochs=2"]
+TINY += ["model.patch_length=5", "model.hidden_size=3", "model.attention_size=4"]
+QUARTERS = {"seed": 0, "val_fraction": 0.25, "test_fraction": 0.25}
 
 
 def run(monkeypatch, script, *arguments):
-    monkeypatch.setattr("signal.signal", lambda *args: None)  # Ctrl-C must still end the tests
     monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
     return script.main()
 
 
-def tiny_options(*extra):
-    """The options of a tiny training."""
-    return [word for override in (*TINY, *extra) for word in ("--set", override)]
-
-
 def train_tiny(monkeypatch, artifacts, *extra):
-    return run(monkeypatch, train, "--artifacts", artifacts, *tiny_options(*extra))
+    options = [word for override in (*TINY, *extra) for word in ("--set", override)]
+    return run(monkeypatch, train, "--artifacts", artifacts, *options)
+
+
+def make_model(shape=(500, 1), classes=CLASSES, **changes):
+    torch.manual_seed(0)
+    model = AttentionClassifier(classes, shape, **load_config()["model"] | changes)
+    with torch.no_grad():  # away from the special start, so that every part matters
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def three_slopes():
+    """Constant, falling and rising series (180, 20), and their names."""
+    names = np.repeat(["constant", "falling", "rising"], 60)
+    slope = np.repeat([0.0, -1, 1], 60)[:, None]
+    return slope * np.arange(20) + 0.1 * np.random.default_rng(0).normal(size=(180, 20)), names
 
 
 def contents(folder):
     """{path: bytes} of every file below a folder."""
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def published_by(network):
-    """The parameters of an AttentionClassifier under the names of the article, with the bias that we leave out."""
-    parameters = {
-        name.replace("score", "attention").replace("classifier", "classifier.0"): value.detach()
-        for name, value in network.named_parameters()
-    }
-    return parameters | {"attention.2.bias": torch.ones(1)}

@@ -3,111 +3,154 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import QUARTERS
 
-from data import SineWaveTorchDataset, make_splits, split_series
+from data import SineWaveTorchDataset, check_series, make_splits, split_series
 from data_utils import UserError, load_config
 
 
-@pytest.fixture(scope="module")
-def data_config():
-    return load_config(overrides=["data.dataset_size=1000", "data.normal_ratio=0.7"])["data"]
-
-
-@pytest.fixture(scope="module")
-def splits(data_config):
-    return make_splits(data_config)
-
-
-def test_splits_have_their_sizes_and_the_same_share_of_each_class(splits):
-    assert [len(split.labels) for split in splits] == [700, 100, 200]
-    assert [int(split.labels.sum()) for split in splits] == [210, 30, 60]
-
-
-def test_no_series_is_in_two_splits(splits):
-    rows = np.concatenate([split.series for split in splits])
-    assert len(np.unique(rows, axis=0)) == 1000
-
-
-FRACTIONS = {"seed": 0, "val_fraction": 0.25, "test_fraction": 0.25}
-
-
-def test_every_split_that_is_allowed_has_every_class():
-    rng, allowed = np.random.default_rng(0), 0
-    for _ in range(600):
-        size, classes = rng.integers(20, 400), rng.integers(2, 6)
-        val, test = rng.choice([0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9], size=2)
-        labels = np.sort(np.append(np.arange(classes), rng.integers(classes, size=size - classes)))
-        series = np.arange(size)[:, None] * np.ones(2)
-        fractions = {"seed": 0, "val_fraction": val, "test_fraction": test}
-        try:
-            splits = split_series(series, labels, None, fractions)
-        except UserError as error:
-            assert re.search("data.val_fraction and data.test_fraction|would lack a class", str(error))
-            continue
-        allowed += 1
-        assert [len(split.labels) for split in splits[1:]] == [round(val * size), round(test * size)]
-        for split in splits:
-            assert set(split.labels) == set(range(classes)) and split.flat_mask is None
-            np.testing.assert_array_equal(split.labels, labels[split.series[:, 0].astype(int)])
-    assert allowed > 50
-
-
-def test_a_group_stays_in_one_split():
-    groups = np.array(["ann", "bob", "cem", "dan", "eve", "fay", "gus", "hal"]).repeat(10)
-    series, labels = np.arange(80)[:, None] * np.ones(5), np.arange(80) // 5 % 2
-    splits = split_series(series, labels, None, FRACTIONS, groups)
-    people = [set(groups[split.series[:, 0].astype(int)]) for split in splits]
-    assert [len(names) for names in people] == [4, 2, 2] and len(set.union(*people)) == 8
-    assert [len(split.labels) for split in splits] == [40, 20, 20]
-    for wrong in (
-        groups[1:],
-        np.where(groups == "bob", None, groups),
-        np.ma.masked_equal(groups, "bob"),
-    ):
-        with pytest.raises(UserError, match=r"need groups of the shape \(80,\), with none missing"):
-            split_series(series, labels, None, FRACTIONS, wrong)
-    labels = np.arange(80) // 40  # a person for each class
-    with pytest.raises(UserError, match="cannot be split by data.val_fraction"):
-        split_series(series, labels, None, FRACTIONS, groups=labels)
-
-
-def test_copies_in_two_splits_are_refused_unless_they_are_one_group():
-    rows = np.random.default_rng(0).normal(size=(12, 20))
-    series, labels = np.tile(rows, (10, 1)), np.tile(np.arange(12) % 2, 10)
-    with pytest.raises(UserError, match="copies of a series .* give them one number in groups"):
-        split_series(series, labels, None, FRACTIONS)
-    splits = split_series(series, labels, None, FRACTIONS, groups=np.tile(np.arange(12), 10))
-    assert [len(np.unique(split.series, axis=0)) for split in splits] == [6, 3, 3]
-
-
-def test_equal_waves_of_the_settings_may_be_split():
-    ranges = ["data.frequency=[2,2]", "data.amplitude=[3,3]", "data.dataset_size=100"]
-    assert len(make_splits(load_config(overrides=ranges)["data"]).test.labels) == 20
+def test_the_gate_takes_numbers_in_any_container():
+    numbers = np.arange(12).reshape(2, 6)
+    masked, tensor = np.ma.masked_equal(numbers, 99), torch.from_numpy(numbers).float()
+    for given in (numbers, numbers.tolist(), np.asfortranarray(numbers, "f4"), masked, tensor):
+        series = check_series(given)
+        assert type(series) is np.ndarray and series.dtype == np.float64
+        np.testing.assert_array_equal(series, numbers[:, :, None])
+    np.testing.assert_array_equal(check_series(numbers[0]), numbers[:1, :, None])
+    values, label = SineWaveTorchDataset([[1e8, 1e8 + 0.5]], [1])[0]  # single precision would round it
+    assert values.tolist() == [[1e8], [1e8 + 0.5]] and (label, label.dtype) == (1, torch.int64)
 
 
 @pytest.mark.parametrize(
-    "mask, said",
+    "series, said",
     [
-        (lambda mask: mask[1:], r"flat_mask must be bool of the shape \(N, T\), here \(100, 5\)"),
-        (lambda mask: 2 * mask, "flat_mask must be bool"),
-        (lambda mask: ~mask, "series 0"),  # labels and mask swapped
-        (lambda mask: mask & (np.arange(100) != 51)[:, None], "series 51 "),  # empty there
-        (lambda mask: mask | (np.arange(100) == 53)[:, None], "series 53 "),  # all of its steps
+        ([["a", "b"]], "must be an array of numbers: not <U1"),
+        ([[1, None]], "must be an array of numbers: not object; from pandas"),
+        ([[1, 2], [3]], "must be an array of numbers"),
+        (torch.ones(2, 3, requires_grad=True), "must be an array of numbers.*detach"),
+        (np.ones((2, 3, 1, 1)), r"\(N, T, C\), \(N, T\) or \(T,\), got \(2, 3, 1, 1\)"),
+        ([[1, 2, 3], [1, 2, np.nan]], "series 1 holds NaN.* at step 2: fill it"),
+        ([[1, 2, 3], [1e150, 2, 3]], "series 1 holds .*beyond 1e150 at step 0"),
+        (np.ma.masked_equal([[1, 2, 3], [4, 5, 6]], 5), "series 1 holds .*masked value.* at step 1"),
     ],
 )
-def test_a_flat_mask_goes_with_its_series_and_must_fit(data_config, mask, said):
-    series = np.arange(100)[:, None] * np.ones(5)
-    good = (np.arange(100) > 49)[:, None] & (np.arange(5) > 2)
-    for split in split_series(series, np.arange(100) > 49, good.tolist(), data_config):
-        np.testing.assert_array_equal(split.flat_mask, good[split.series[:, 0].astype(int)])
+def test_the_gate_names_what_is_wrong(series, said):
     with pytest.raises(UserError, match=said):
-        split_series(series, np.arange(100) > 49, mask(good), data_config)
+        check_series(series)
 
 
-def test_dataset_keeps_what_single_precision_would_round():
-    series = np.array([[1e8, 1e8 + 0.5], [0, 1]])
-    dataset = SineWaveTorchDataset(series, [1, 0])
-    assert len(dataset) == 2
-    values, label = dataset[0]
-    assert values.tolist() == [1e8, 1e8 + 0.5]
-    assert label.shape == () and label.dtype == torch.int64 and label.item() == 1
+def numbered(count, steps=5):
+    """Series that hold their own row; `rows_of` finds it again."""
+    return np.arange(count)[:, None] * np.ones(steps)
+
+
+def rows_of(splits):
+    return [split.series[:, 0, 0].astype(int) for split in splits[:3]]
+
+
+def test_generated_splits_have_their_sizes_and_the_same_share_of_each_class():
+    splits = make_splits(
+        load_config(overrides=["data.dataset_size=1000", "data.normal_ratio=0.7"])["data"]
+    )
+    assert [np.bincount(split.labels).tolist() for split in splits[:3]] == [
+        [490, 210],
+        [70, 30],
+        [140, 60],
+    ]
+    assert len(np.unique(np.concatenate([split.series for split in splits[:3]]), axis=0)) == 1000
+    for split in splits[:3]:
+        np.testing.assert_array_equal(split.flat_mask.any(axis=1), split.labels)
+
+
+@pytest.mark.parametrize(
+    "names", [["rest", "run", "nan"], [False, True], [-1, 1], np.array(["b", "a"], dtype=object)]
+)
+def test_labels_of_any_kind(names):
+    labels = [names[row % len(names)] for row in range(60)]
+    splits = split_series(numbered(60), labels, None, QUARTERS)
+    assert splits.classes == tuple(sorted(names))
+    assert {type(name) for name in splits.classes} == {type(names[0])}  # plain Python
+    assert sorted(np.concatenate(rows_of(splits))) == list(range(60))
+    for split, rows in zip(splits, rows_of(splits)):
+        assert split.labels.dtype == np.int64
+        assert [splits.classes[label] for label in split.labels] == [labels[row] for row in rows]
+
+
+LABELS = np.arange(40) % 2
+
+
+def test_labels_and_groups_that_are_missing_or_tell_nothing_are_refused():
+    of_two = (["a", None], ["a", np.nan], [0.0, np.nan], [None, 1], [0, "1"], ["the", "the"])
+    masked = np.ma.masked_equal(np.arange(40), 7)
+    for wrong in (*(20 * pair for pair in of_two), masked, LABELS[1:], LABELS[:, None], 5):
+        for labels, groups in ((wrong, None), (LABELS, wrong)):
+            with pytest.raises(
+                UserError, match=r"40 series need 40 labels \(or groups\): all of one type"
+            ):
+                split_series(numbered(40), labels, None, QUARTERS, groups)
+
+
+@pytest.mark.parametrize("persons, ill", [(24, 12), (10, 5), (20, 4), (6, 3)])
+def test_groups_are_drawn_whole_and_at_random(persons, ill):
+    held = np.random.default_rng(persons).integers(3, 15, size=persons)  # series of each person
+    groups, test_persons = np.arange(persons).repeat(held), set()
+    labels = np.where(groups < ill, "ill", "well")
+    for seed in range(40):
+        names = [f"person {group}" for group in groups]
+        rows = rows_of(
+            split_series(numbered(len(groups)), labels, None, QUARTERS | {"seed": seed}, names)
+        )
+        parts = [set(groups[part]) for part in rows]
+        assert sum(map(len, rows)) == len(groups) and sum(map(len, parts)) == persons
+        assert all(len(np.unique(labels[part])) == 2 for part in rows)
+        test_persons.add(frozenset(parts[2]))
+    assert len(test_persons) >= 5
+
+
+def test_what_cannot_be_split_says_so():
+    for labels, groups in (
+        (LABELS, LABELS),  # one person of each class
+        (LABELS, np.where(LABELS, 0, np.arange(40))),  # one person has all series of a class
+        (np.arange(40) < 2, None),  # two series for three splits
+    ):
+        with pytest.raises(
+            UserError, match="40 series cannot be split: .*; change data.val_fraction or"
+        ):
+            split_series(numbered(40), labels, None, QUARTERS, groups)
+
+
+def test_copies_in_two_splits_are_named_by_their_rows_unless_they_are_one_group():
+    kinds = np.arange(120) % 12
+    series = np.random.default_rng(0).normal(size=(12, 20))[kinds]
+    with pytest.raises(UserError, match=r"series \d+ and \d+ are equal, .* in groups") as error:
+        split_series(series, kinds % 2, None, QUARTERS)
+    one, other = map(int, re.findall(r"\d+", str(error.value)))
+    assert one != other and kinds[one] == kinds[other]
+    splits = split_series(series, kinds % 2, None, QUARTERS, groups=kinds)
+    assert sum(len(np.unique(split.series, axis=0)) for split in splits[:3]) == 12
+
+
+def test_a_flat_mask_goes_with_its_series_and_must_fit():
+    mask = numbered(40) * 3 + np.arange(5) > 60
+    for given in (mask, mask.astype(int), mask.tolist()):
+        splits = split_series(numbered(40), LABELS, given, QUARTERS)
+        for split, rows in zip(splits, rows_of(splits)):
+            assert split.flat_mask.dtype == bool
+            np.testing.assert_array_equal(split.flat_mask, mask[rows])
+    for wrong in (mask[1:], mask[:, 1:], 2 * mask, mask[0]):
+        with pytest.raises(
+            UserError, match=r"flat_mask must be bool of the shape \(N, T\), here \(40, 5\)"
+        ):
+            split_series(numbered(40), LABELS, wrong, QUARTERS)
+
+
+def test_the_counts_and_the_values_far_outside_are_printed(capsys):
+    series = np.random.default_rng(0).normal(20, 5, size=(60, 50, 2))
+    split_series(series, np.arange(60) % 3, None, QUARTERS)
+    out = capsys.readouterr().out
+    assert "val: 5 0, 5 1, 5 2; fewer than ten: what they show is luck\n" in out and "outside" not in out
+    series[7, 31, 1] = series[9, 0, 0] = -999
+    split_series(series, np.arange(60) < 30, None, QUARTERS | {"test_fraction": 0.5})
+    out = capsys.readouterr().out
+    assert out.startswith("2 values stand far outside: series 7 holds -999 at step 31.")
+    assert "test: 15 False, 15 True\n" in out

@@ -1,4 +1,4 @@
-"""What the READMEs link to and call is there. Their Python blocks are run by readme_blocks.py."""
+"""What the READMEs link to, call and quote is there. Their Python blocks are run by readme_blocks.py."""
 
 import importlib.util
 import re
@@ -6,11 +6,10 @@ import re
 import pytest
 
 from constants import PROJECT_DIR
-from data_utils import load_config, override_config
+from data_utils import load_config
 
-READMES = {
-    name: (PROJECT_DIR / name).read_text("utf-8") for name in ("README.md", "experiments/README.md")
-}
+PAGES = ("README.md", "experiments/README.md", "own_data/README.md", ".github/CONTRIBUTING.md")
+READMES = {name: (PROJECT_DIR / name).read_text("utf-8") for name in PAGES}
 
 
 def anchors(text):
@@ -20,14 +19,17 @@ def anchors(text):
 
 @pytest.mark.parametrize("name", READMES)
 def test_links_and_pictures_are_there(name):
-    targets = re.findall(r"\]\(([^)]+)\)", READMES[name])
-    assert len(targets) > 2
-    for target in targets:
+    for target in re.findall(r"\]\(([^)]+)\)", READMES[name]):
         if "://" not in target:
             path, _, anchor = target.partition("#")
             linked = (PROJECT_DIR / name).parent / path if path else PROJECT_DIR / name
             assert linked.is_file(), target
             assert not anchor or anchor in anchors(linked.read_text("utf-8")), target
+
+
+def test_every_picture_is_used():
+    text = "\n".join(READMES.values())
+    assert all(picture.name in text for picture in (PROJECT_DIR / "images").iterdir())
 
 
 def test_commands_and_settings_are_there():
@@ -39,4 +41,4 @@ def test_commands_and_settings_are_there():
     overrides = re.findall(r"--set \"?([a-z_.]+=(?:\[[^\]]*\]|[\w.]+))", text)
     assert len(overrides) > 5
     for override in overrides:
-        override_config(load_config(), [override])
+        load_config(overrides=[override])
