@@ -40,13 +40,9 @@ SETTINGS = {
     },
     "model": {
         "patch_length": (1, 50_000),  # time steps of a token
-        "standardize": (
-            "series",
-            "training_set",
-            "none",
-        ),  # by each series itself, or by the training set
+        "standardize": ("series", "training_set", "none"),  # by each series itself, or the training set
         "differences": (False, True),  # whether a token also holds the change around each of its steps
-        "smallest_change": (1e-6, 1000.0),  # of the scaled values, where the log scale of changes begins
+        "smallest_change": (1e-6, 1000.0),  # of scaled values: larger changes count by their logarithm
         "hidden_size": (1, 1024),  # hidden units of the LSTM, per direction
         "forget_bias": (-100.0, 100.0),  # added to the forget gates' initial bias; -8 is a short memory
         "attention": (False, True),  # false: equal weights, which is mean pooling

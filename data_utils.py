@@ -57,9 +57,9 @@ def generate_series(data_config, labels):
 
 
 def load_config(path=CONFIG_FILE, overrides=()):
-    """config.json, with the settings of the file `path` and then the overrides laid over it.
+    """config.json, changed by the file `path`, which holds only what differs, then by the overrides.
 
-    The file holds what differs; an override is "section.key=value". UserError, OSError.
+    An override is "section.key=value". UserError, OSError.
     """
     config = {section: {} for section in SETTINGS}
     for file in (CONFIG_FILE, path):
@@ -91,14 +91,12 @@ def override_config(config, overrides):
 def check_settings(section, settings):
     """Return a section of a config. UserError: a setting is missing, unknown or not allowed."""
     allowed = SETTINGS[section]
-    for key in sorted(allowed.keys() ^ settings.keys()):
+    for key in sorted(allowed.keys() ^ settings.keys()):  # in one of the two only; the first is reported
         fault = "lacks" if key in allowed else "does not know"
         raise UserError(f"the config {fault} {section}.{key}")
     for key, value in settings.items():
         if not _is_allowed(value, allowed[key]):
-            raise UserError(
-                f"{section}.{key} must be in {allowed[key]}, see constants.py; got {value!r}"
-            )
+            raise UserError(f"{section}.{key} must be in {allowed[key]} of constants.py, got {value!r}")
     return settings
 
 
@@ -109,7 +107,7 @@ def _is_allowed(value, limits):
     low, high = limits[0], limits[-1]
     if isinstance(low, (str, bool)):
         return type(value) is type(low) and value in limits
-    # A whole number may stand for any number; True is none here.
+    # An int may stand for a float. By type(), since isinstance(True, int) holds.
     return type(value) in (int, type(low)) and low <= value <= high
 
 

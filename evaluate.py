@@ -12,18 +12,17 @@ from data import make_splits, test_split_of
 from data_utils import UserError, make_parser, override_config, run_script, write_file
 from model import load_checkpoint, one_thread
 
-EXCHANGED_SERIES = 200  # of each class, at most
-DONORS = 4  # series, for each of them
+EXCHANGED_SERIES = 200  # of each class, at most, see `exchange`
+DONORS = 4  # series that give tokens, for each of those
 
 
 def evaluate(model, split):
-    """All metrics of a network on a split, as a dict; whether the attention is plausible only with a mask."""
+    """All metrics of a network on a split, as a dict; without flat_mask, nothing on plausibility."""
     probability, attention = model.predict(split.series)
     predicted, names = probability.argmax(axis=1), [str(name) for name in model.classes]
     metrics = classification_metrics(names, split.labels, probability)
-    metrics["exchange"] = {
-        name: exchange(model, split.series, predicted, k) for k, name in enumerate(names)
-    }
+    falls = [exchange(model, split.series, predicted, label) for label in range(len(names))]
+    metrics["exchange"] = dict(zip(names, falls))
     if split.flat_mask is None:
         return metrics
     marked = split.flat_mask.any(axis=1)
@@ -32,7 +31,8 @@ def evaluate(model, split):
     if rows.any():
         attention, flat_mask = attention[rows], split.flat_mask[rows]
         # Blind attention never looks at a series, but knows where the events of this split tend to be.
-        blind = np.tile(flat_mask.mean(axis=0) / flat_mask.mean(axis=0).sum(), (len(flat_mask), 1))
+        blind = flat_mask.mean(axis=0)
+        blind = np.tile(blind / blind.sum(), (len(flat_mask), 1))
         metrics["attention"] = attention_metrics(attention, flat_mask)
         metrics["blind_attention"] = attention_metrics(blind, flat_mask)
     return metrics
@@ -40,14 +40,13 @@ def evaluate(model, split):
 
 def classification_metrics(names, labels, probability):
     """Scores of the probabilities (N, K) of the K classes against the labels (N,)."""
-    predicted, options = probability.argmax(axis=1), {"labels": range(len(names))}
-    report = sk.classification_report(
-        labels, predicted, **options, output_dict=True, zero_division=np.nan
-    )
+    predicted = probability.argmax(axis=1)
+    options = {"labels": range(len(names)), "zero_division": np.nan}
+    report = sk.classification_report(labels, predicted, output_dict=True, **options)
     by_class = {name: report[str(k)] for k, name in enumerate(names)}
     metrics = {
         "classes": {name: row | {"support": int(row["support"])} for name, row in by_class.items()},
-        "confusion_matrix": sk.confusion_matrix(labels, predicted, **options).tolist(),
+        "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=options["labels"]).tolist(),
         "accuracy": sk.accuracy_score(labels, predicted),
     }
     if len(names) == 2 and len(np.unique(labels)) == 2:
@@ -64,9 +63,8 @@ def attention_metrics(attention, flat_mask):
     """
     largest = attention == attention.max(axis=1, keepdims=True)
     marked, others = flat_mask.sum(axis=1), (~flat_mask).sum(axis=1)
-    wins = (rankdata(attention, axis=1) * flat_mask).sum(axis=1) - marked * (
-        marked + 1
-    ) / 2  # Mann & Whitney
+    ranks = (rankdata(attention, axis=1) * flat_mask).sum(axis=1)
+    wins = ranks - marked * (marked + 1) / 2  # U of Mann & Whitney
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
         "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
@@ -79,10 +77,10 @@ def attention_metrics(attention, flat_mask):
 def exchange(model, series, predicted, label):
     """Is it faithful? How far a prediction falls without the most attended tokens, and without random ones.
 
-    Of series (N, T, C) that are predicted (N,) as the class `label`, the tenth of the tokens with the most
-    attention, at least one, is exchanged for the tokens at the same places of series that are predicted as
-    another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no series, or
-    every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020), by real tokens.
+    Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of the tokens
+    with the most attention, at least one, gives way to the tokens at the same places of a series that is
+    predicted as another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no
+    series, or every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020).
     """
     rng, others = np.random.default_rng(0), np.flatnonzero(predicted != label)
     rows = np.flatnonzero(predicted == label)[:EXCHANGED_SERIES].repeat(DONORS)
@@ -93,12 +91,12 @@ def exchange(model, series, predicted, label):
     logits, weights = model.classify(tokens)  # (n, K), (n, P)
     chance = torch.from_numpy(rng.random(weights.shape))
     falls = {}
-    for kind, order in {
-        "attended": weights + 1e-12 * chance,
-        "random": chance,
-    }.items():  # ties by chance
+    orders = {"attended": weights + 1e-12 * chance, "random": chance}  # ties by chance
+    for kind, order in orders.items():
         places = order.topk(max(1, weights.shape[1] // 10)).indices
-        exchanged = torch.zeros(weights.shape, dtype=torch.bool).scatter(1, places, True)
+        exchanged = torch.zeros(weights.shape, dtype=torch.bool).scatter(
+            1, places, True
+        )  # at the places
         mixed_logits, _ = model.classify(torch.where(exchanged.unsqueeze(2), donors, tokens))
         falls[kind] = (log_odds(logits, label) - log_odds(mixed_logits, label)).mean().item()
     return falls
@@ -134,10 +132,8 @@ def print_rows(title, rows):
     columns = next((row for row in rows.values() if row), {})
     print(f"{title:18}" + "".join(f"{column:>11}" for column in columns))
     for name, row in rows.items():
-        cells = [
-            f"{value:11}" if isinstance(value, int) else f"{value:11.4f}"
-            for value in (row or {}).values()
-        ]
+        values = (row or {}).values()
+        cells = [f"{v:11}" if isinstance(v, int) else f"{v:11.4f}" for v in values]
         print(f"{name:18}" + ("".join(cells) or "  nothing to exchange with"))
 
 
@@ -151,7 +147,7 @@ def main():
     test = test_split_of(run)
     if args.set:
         other = override_config({"data": run["data"]}, args.set)["data"]
-        # With the seed of the run, other data may hold waves of its training, split in another way.
+        # The same seed could draw the training waves of the run again, and put them into the test.
         if other["seed"] == run["data"]["seed"]:
             raise UserError("other data need another seed, as in --set data.seed=1")
         test = make_splits(other).test

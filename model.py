@@ -15,7 +15,6 @@ from data import check_series
 from data_utils import UserError, check_settings, write_file
 
 EVALUATION_BATCH = 256  # series at once when no gradients are kept
-LAG = 1.5  # patches that a change spans, see `change`; chosen on validation series
 
 
 class AttentionPooling(nn.Module):
@@ -43,13 +42,16 @@ class MeanPooling(nn.Module):
 
 @contextmanager
 def one_thread():
-    """Faster for an LSTM of this size, and the results are the same for any number of cores."""
+    """A decorator: faster for an LSTM of this size, and the results are the same for any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+LAG = 1.5  # patch lengths that a change spans, see `change`; chosen on validation series
 
 
 class AttentionClassifier(nn.Module):
@@ -67,23 +69,23 @@ class AttentionClassifier(nn.Module):
         self.patch_length = settings["patch_length"]
         self.lag = math.ceil(LAG * self.patch_length) if settings["differences"] else 0
         if steps % self.patch_length or steps <= self.lag:  # no change would fit in
-            wanted = f"whole patches of {self.patch_length}, more than {self.lag} in all"
-            raise UserError(f"{steps} steps are not {wanted}: change model.patch_length")
-        # Mean and deviation of each channel, NaN until `learn_units`. Buffers are saved with the parameters.
-        known = settings["standardize"] != "training_set"
-        self.register_buffer("mean", torch.full((channels,), 0.0 if known else math.nan).double())
-        self.register_buffer("deviation", torch.full((channels,), 1.0 if known else math.nan).double())
+            wanted = f"a multiple of {self.patch_length} and more than {self.lag}"
+            raise UserError(f"T = {steps} must be {wanted}: change model.patch_length")
+        # Per channel: 0 and 1; for "training_set", NaN until `learn_units`. Buffers are saved like parameters.
+        mean, deviation = (math.nan,) * 2 if settings["standardize"] == "training_set" else (0.0, 1.0)
+        self.register_buffer("mean", torch.full((channels,), mean).double())
+        self.register_buffer("deviation", torch.full((channels,), deviation).double())
 
         hidden_size = settings["hidden_size"]
         token_size = self.patch_length * channels * (1 + settings["differences"])
         self.lstm = nn.LSTM(token_size, hidden_size, batch_first=True, bidirectional=True)
         forget_gates = slice(hidden_size, 2 * hidden_size)  # in the order input, forget, cell, output
-        with torch.no_grad():  # PyTorch adds a second bias, bias_hh, to this one: one is enough
+        with torch.no_grad():  # bias_hh is added to bias_ih: change one of them only
             self.lstm.bias_ih_l0[forget_gates] += settings["forget_bias"]
             self.lstm.bias_ih_l0_reverse[forget_gates] += settings["forget_bias"]
         attention = AttentionPooling(2 * hidden_size, settings["attention_size"])
         self.pool = attention if settings["attention"] else MeanPooling()
-        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)
+        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # the first logit is 0
 
     def forward(self, series):
         """Series (B, T, C) -> logits (B, K), and attention (B, T) of sum 1."""
@@ -98,25 +100,24 @@ class AttentionClassifier(nn.Module):
         return self.logits(context), weights
 
     def logits(self, context):
-        """Context vectors, or states, (..., 2H) -> logits (..., K). Only their differences matter: the first is 0."""
+        """Vectors or states (..., 2H) -> logits (..., K). Only differences matter, so the first is 0."""
         return F.pad(self.classifier(context), (1, 0))
 
     def tokenize(self, series):
         """Series (B, T, C) -> tokens (B, P, F): the values of a patch, and their changes.
 
-        There are P = T / patch_length of them. asinh(change / smallest_change) is about linear below the
-        smallest change, and about a logarithm above it. So a jump is not much larger than a slope, and a
-        flat part is far smaller than both.
+        P = T / patch_length. asinh is about linear below 1, and about a logarithm above: so a jump is not
+        much larger than a slope, but a flat part, with changes near 0, is far smaller than both.
         """
         features = [self.scale(series)]  # (B, T, C)
         if self.settings["differences"]:
             features.append(torch.asinh(self.change(features[0]) / self.settings["smallest_change"]))
-        steps = torch.cat(features, dim=2)  # (B, T, C or 2C)
-        patches = steps.unflatten(1, (-1, self.patch_length))  # (B, P, patch_length, C or 2C)
+        values = torch.cat(features, dim=2)  # (B, T, C or 2C)
+        patches = values.unflatten(1, (-1, self.patch_length))  # (B, P, patch_length, C or 2C)
         return patches.flatten(2)
 
     def change(self, values):
-        """The change of values (B, T, C) over the `lag` steps around each step; at the ends, the nearest one."""
+        """How values (B, T, C) change over the `lag` steps around each step, moved inside at the ends."""
         steps = values.shape[1]
         first = torch.arange(steps) - self.lag // 2  # step t is in the middle of first .. first + lag
         first = first.clamp(0, steps - 1 - self.lag)
@@ -126,7 +127,7 @@ class AttentionClassifier(nn.Module):
         """Standardize series (B, T, C), each channel by itself, to float32."""
         if self.settings["standardize"] != "series":
             return ((series - self.mean) / self.deviation).float()
-        # Subtracting the first step makes a constant series exactly 0; the mean could be rounded.
+        # A constant series must become exactly 0, and its mean can be rounded: subtract the first step first.
         series = series.double() - series[:, :1]
         series = series - series.mean(dim=1, keepdim=True)
         deviation = series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
@@ -155,10 +156,12 @@ class AttentionClassifier(nn.Module):
             raise UserError(f"(T, C) of the series is {series.shape[1:]}, in the training {self.shape}")
         self.eval()
         batches = torch.from_numpy(series).split(EVALUATION_BATCH)
-        logits, attention = (torch.cat(parts) for parts in zip(*map(self, batches)))
+        logits, attention = (torch.cat(parts) for parts in zip(*(self(batch) for batch in batches)))
         probability = logits.softmax(dim=1)
-        for row in probability.isnan().any(dim=1).nonzero():
-            raise UserError(f"the answer to series {row.item()} is not a number: it is too large")
+        for row in probability.isnan().any(dim=1).nonzero():  # the first, if any
+            raise UserError(
+                f"the answer to series {row.item()} is not a number: its values are too large"
+            )
         return probability.numpy(), attention.numpy()
 
 
@@ -207,7 +210,7 @@ class Trainer:
         return history | {"best_epoch": best_epoch}
 
     def _run_epoch(self, loader, optimizer=None):
-        """The mean loss and the accuracy; with an optimizer, while the parameters change."""
+        """One pass; with an optimizer, a training one. Returns the mean loss and the accuracy."""
         self.model.train(optimizer is not None)
         total, correct = 0.0, 0
         with torch.set_grad_enabled(optimizer is not None):
@@ -224,7 +227,7 @@ class Trainer:
 
 
 def save_checkpoint(path, model, run=None):
-    """Save a network in one file. `run`, of train.py alone: its settings and its history."""
+    """Save a network in one file. `run`: the settings and the history, given by train.py only."""
     content = {"run": run, "network": type(model).__name__, "parameters": model.state_dict()}
     content["arguments"] = model.classes, model.shape, model.settings
     write_file(path, lambda temporary: torch.save(content, temporary))

@@ -44,7 +44,7 @@ def plot_attention(model, split, rows, event="flat segment"):
                 shade(axis, split.flat_mask[row], event)
     for axis, name in zip(axes[:, 0], ("value", "attention", "p, by this\nstate alone")):
         axis.set_ylabel(name)
-    # The legend of a column with a shaded part has all entries.
+    # Take the legend from a column with a shaded part, if any: it has all entries.
     column = 0 if split.flat_mask is None else split.flat_mask[rows].any(axis=1).argmax()
     figure.legend(*axes[1, column].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -57,7 +57,8 @@ def prediction(model, probability):
 
 def shade(axis, mask, label="flat segment"):
     """Shade the marked steps of one series, mask (T,); the label is for a legend."""
-    for first, stop in np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2):
+    edges = np.diff(mask, prepend=False, append=False)  # True where a stretch begins, or has just ended
+    for first, stop in np.flatnonzero(edges).reshape(-1, 2):
         axis.axvspan(first - 0.5, stop - 0.5, color=FLAT_COLOR, alpha=0.3, zorder=0, label=label)
         label = None  # one entry for all
 

@@ -34,17 +34,20 @@ def main():
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated")
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
-    path, derived = folder / CHECKPOINT_NAME, (METRICS_NAME, ATTENTION_PLOT_NAME)
+    path = folder / CHECKPOINT_NAME
     if path.exists() and read_checkpoint(path)[0] is None:
-        raise UserError(f"{path} is of a training in Python: choose another folder")
+        raise UserError(
+            f"{path} was not saved by train.py, and is not overwritten: choose another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
 
     splits = make_splits(config["data"])
     print_counts(splits)
     model, history = train(config, splits, print_epoch)
-    for name in derived if path.exists() else ():  # they speak of the older network
-        (folder / name).unlink(missing_ok=True)
+    if path.exists():  # these files speak of the older network
+        (folder / METRICS_NAME).unlink(missing_ok=True)
+        (folder / ATTENTION_PLOT_NAME).unlink(missing_ok=True)
     run = {"data": config["data"], "training": config["training"], "history": history}
     save_checkpoint(path, model, run)
 

@@ -85,7 +85,7 @@ def test_each_setting_refuses_what_its_entry_does_not_allow(section):
     good = load_config()[section]
     for name, limits in SETTINGS[section].items():
         for value in wrong_values(limits):
-            with pytest.raises(UserError, match=rf"^{section}\.{name} must be in .*; got "):
+            with pytest.raises(UserError, match=rf"^{section}\.{name} must be in .*, got "):
                 check_settings(section, good | {name: value})
         with pytest.raises(UserError, match=f"^the config lacks {section}.{name}$"):
             check_settings(section, {key: value for key, value in good.items() if key != name})
@@ -98,7 +98,7 @@ def test_wrong_overrides_are_named():
     for override, said in {
         "noise=1": "--set takes data or model or training.key=value here, got noise=1",
         "data.nois=1": "the config does not know data.nois$",
-        "data.noise": "data.noise must be in .*; got ''",
+        "data.noise": "data.noise must be in .*, got ''",
     }.items():
         with pytest.raises(UserError, match=said):
             load_config(overrides=[override])

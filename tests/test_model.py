@@ -116,9 +116,7 @@ def test_predict_refuses_other_series_than_those_of_the_training(waves):
         with pytest.raises(UserError, match="the answer to series 0 is not a number"):
             model.predict(series)
     for steps in (505, 10):  # what no network could be trained on
-        with pytest.raises(
-            UserError, match=f"{steps} steps are not whole patches of 10, more than 15 in"
-        ):
+        with pytest.raises(UserError, match=f"T = {steps} must be a multiple of 10 and more than 15"):
             make_model((steps, 1))
 
 

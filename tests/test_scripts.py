@@ -150,9 +150,9 @@ def test_files_that_are_no_series(artifacts, tmp_path, monkeypatch, capsys, text
     "script, options, said",
     [
         (train, ("--set", "data.noise=-1"), r"data.noise must be in \(0.0, 100.0\).*got -1"),
-        (train, ("--set", "model.patch_length=7"), "500 steps are not whole patches of 7"),
+        (train, ("--set", "model.patch_length=7"), "T = 500 must be a multiple of 7"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
-        (train, ("--artifacts", "mine"), "mine/model.pt is of a training in Python: choose another"),
+        (train, ("--artifacts", "mine"), "mine/model.pt was not saved by train.py, and is not"),
         (evaluate, ("--artifacts", "nowhere"), "nowhere/model.pt is missing, or no checkpoint: run"),
         (evaluate, ("--artifacts", "mine"), "was trained on series of your own: evaluate it"),
         (evaluate, ("--set", "data.noise=0.1"), "other data need another seed, as in --set data.seed=1"),
