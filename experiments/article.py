@@ -87,10 +87,10 @@ def main():
     args = common.parse_args(__doc__, parameters="those that the article's author published")
     args.seeds, default = args.seeds[:3], {"our default": (CONFIG_FILE,)}  # the article's takes minutes
     if args.parameters:  # the same file for everybody: these results are kept, too, beside the others
-        args.is_full, file = not args.quick, "article_published"
+        args.is_full, file, command = not args.quick, "article_published", "article --parameters FILE"
         rows = {"the published parameters": (ARTICLE, load_published(args.parameters))} | default
     else:
-        file, rows = __file__, {"the article's settings": (ARTICLE,)} | default
+        file, command, rows = __file__, None, {"the article's settings": (ARTICLE,)} | default
         values_alone = "model.differences=false", "training.max_epochs=10"  # two epochs are too few
         rows["... values alone, ten epochs"] = CONFIG_FILE, None, *values_alone
     results = common.measure(args, analyse, rows)
@@ -98,7 +98,8 @@ def main():
         [name, *(common.mean_and_worst(by_seed, *column) for by_seed in results.values())]
         for name, column in ROWS.items()
     ]
-    common.write_results(args, file, __doc__, common.markdown(["measured", *results], cells))
+    table = common.markdown(["measured", *results], cells)
+    common.write_results(args, file, __doc__, table, command=command)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,8 @@ def measure(args, function, rows):
 def mean_and_worst(by_seed, name, digits=3, worst=min):
     """The mean over the seeds and, in brackets, the worst."""
     values = [result[name] for result in by_seed]
+    if np.isnan(values).any():  # such as a fall where a class is never predicted
+        return "none"
     # Adding 0 makes 0.00 of -0.00.
     mean, bracket = (round(float(value), digits) + 0.0 for value in (np.mean(values), worst(values)))
     return f"{mean:.{digits}f} ({bracket:.{digits}f})"
@@ -90,7 +92,7 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines) + "\n"
 
 
-def write_results(args, file, question, *tables):
+def write_results(args, file, question, *tables, command=None):
     """Print the tables and, if the experiment was a full one, keep them in results/."""
     name, text = Path(file).stem, "\n".join(tables)
     print(text)
@@ -99,7 +101,7 @@ def write_results(args, file, question, *tables):
         return
     versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}"
     header = (
-        f"# {question}\n\n`python -m experiments.{name}`, {datetime.date.today()}, "
+        f"# {question}\n\n`python -m experiments.{command or name}`, {datetime.date.today()}, "
         f"Python {platform.python_version()}, {versions}, {torch.backends.cpu.get_cpu_capability()}, "
         f"seeds {', '.join(map(str, args.seeds))}. Means over the seeds; the worst in brackets.\n\n"
     )
