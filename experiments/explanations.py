@@ -13,11 +13,10 @@ from model import AttentionClassifier
 from train import train
 
 COUNT, DRAWS, POINTS = 100, 4, 100  # anomalous series; normal ones beside each; points of an integral
-SLOWER = ("training.learning_rate=0.004", "training.max_epochs=20", "training.patience=20")
 NETWORKS = {  # the settings of the Transformer are those of networks.py
     "default": (AttentionClassifier,),
     "mean pooling": (AttentionClassifier, "model.attention=false"),
-    "Transformer": (zoo.Transformer, *SLOWER),
+    "Transformer": (zoo.Transformer, *zoo.FAIR_TRAINING),
 }
 COLUMNS = {name: common.SCORES[name] for name in ("pointing", "mass")}
 COLUMNS |= {"fall, highest ranked": ("highest", 1), "fall, random": ("random", 1, max)}
