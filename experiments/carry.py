@@ -46,7 +46,7 @@ def carry(args, seed, size):
     model, _ = train(config, make_splits(config["data"]))
     tests = make_tests(args, seed + 1000)  # waves that no training has seen
     if size < 7000:
-        tests = {f"... after a training on {size} series": tests["as in training"]}
+        tests = {f"as in training, trained on {size} series": tests["as in training"]}
     results = {kind: common.scores(model, test) for kind, test in tests.items()}
     for scores in results.values():
         scores["false_alarms"] = 1 - scores["classes"]["normal"]["recall"]

@@ -2,7 +2,7 @@
 
 import sys
 
-import numpy as np
+import matplotlib
 import torch
 
 import train
@@ -10,6 +10,7 @@ from constants import CLASSES
 from data_utils import load_config
 from model import AttentionClassifier
 
+matplotlib.use("agg")
 torch.set_num_threads(1)  # also in what the tests work out by themselves
 TINY = ["data.dataset_size=100", "data.num_points=50", "training.max_epochs=2"]
 TINY += ["model.patch_length=5", "model.hidden_size=3", "model.attention_size=4"]
@@ -33,13 +34,6 @@ def make_model(shape=(500, 1), classes=CLASSES, **changes):
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return model
-
-
-def three_slopes():
-    """Constant, falling and rising series (180, 20), and their names."""
-    names = np.repeat(["constant", "falling", "rising"], 60)
-    slope = np.repeat([0.0, -1, 1], 60)[:, None]
-    return slope * np.arange(20) + 0.1 * np.random.default_rng(0).normal(size=(180, 20)), names
 
 
 def contents(folder):

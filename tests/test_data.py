@@ -8,6 +8,8 @@ from helpers import QUARTERS
 from data import SineWaveTorchDataset, check_series, make_splits, split_series
 from data_utils import UserError, load_config
 
+LABELS = np.arange(40) % 2
+
 
 def test_the_gate_takes_numbers_in_any_container():
     numbers = np.arange(12).reshape(2, 6)
@@ -49,22 +51,16 @@ def rows_of(splits):
 
 
 def test_generated_splits_have_their_sizes_and_the_same_share_of_each_class():
-    splits = make_splits(
-        load_config(overrides=["data.dataset_size=1000", "data.normal_ratio=0.7"])["data"]
-    )
-    assert [np.bincount(split.labels).tolist() for split in splits[:3]] == [
-        [490, 210],
-        [70, 30],
-        [140, 60],
-    ]
+    overrides = ["data.dataset_size=1000", "data.normal_ratio=0.7"]
+    splits = make_splits(load_config(overrides=overrides)["data"])
+    counts = [np.bincount(split.labels).tolist() for split in splits[:3]]
+    assert counts == [[490, 210], [70, 30], [140, 60]]
     assert len(np.unique(np.concatenate([split.series for split in splits[:3]]), axis=0)) == 1000
     for split in splits[:3]:
         np.testing.assert_array_equal(split.flat_mask.any(axis=1), split.labels)
 
 
-@pytest.mark.parametrize(
-    "names", [["rest", "run", "nan"], [False, True], [-1, 1], np.array(["b", "a"], dtype=object)]
-)
+@pytest.mark.parametrize("names", [["run", "nan", "rest"], [b"b", b"a"], [False, True], [1, -1]])
 def test_labels_of_any_kind(names):
     labels = [names[row % len(names)] for row in range(60)]
     splits = split_series(numbered(60), labels, None, QUARTERS)
@@ -76,46 +72,39 @@ def test_labels_of_any_kind(names):
         assert [splits.classes[label] for label in split.labels] == [labels[row] for row in rows]
 
 
-LABELS = np.arange(40) % 2
-
-
 def test_labels_and_groups_that_are_missing_or_tell_nothing_are_refused():
     of_two = (["a", None], ["a", np.nan], [0.0, np.nan], [None, 1], [0, "1"], ["the", "the"])
     masked = np.ma.masked_equal(np.arange(40), 7)
     for wrong in (*(20 * pair for pair in of_two), masked, LABELS[1:], LABELS[:, None], 5):
         for labels, groups in ((wrong, None), (LABELS, wrong)):
-            with pytest.raises(
-                UserError, match=r"40 series need 40 labels \(or groups\): all of one type"
-            ):
+            with pytest.raises(UserError, match=r"40 series need 40 labels \(or groups\): all of one"):
                 split_series(numbered(40), labels, None, QUARTERS, groups)
 
 
-@pytest.mark.parametrize("persons, ill", [(24, 12), (10, 5), (20, 4), (6, 3)])
-def test_groups_are_drawn_whole_and_at_random(persons, ill):
-    held = np.random.default_rng(persons).integers(3, 15, size=persons)  # series of each person
-    groups, test_persons = np.arange(persons).repeat(held), set()
-    labels = np.where(groups < ill, "ill", "well")
+@pytest.mark.parametrize("persons, ill, most", [(24, 12, 30), (10, 5, 8), (20, 4, 8), (6, 3, 8)])
+def test_groups_are_drawn_whole_and_at_random(persons, ill, most):
+    """Persons have one label each, and 8 series, or 5 to 30."""
+    held = np.random.default_rng(0).integers(min(8, 35 - most), most, size=persons, endpoint=True)
+    groups, tested = np.arange(persons).repeat(held), np.zeros((40, persons), dtype=bool)
+    labels, names = np.where(groups < ill, "ill", "well"), [f"person {group}" for group in groups]
     for seed in range(40):
-        names = [f"person {group}" for group in groups]
-        rows = rows_of(
-            split_series(numbered(len(groups)), labels, None, QUARTERS | {"seed": seed}, names)
-        )
-        parts = [set(groups[part]) for part in rows]
+        config = QUARTERS | {"seed": seed}
+        rows = rows_of(split_series(numbered(len(groups)), labels, None, config, names))
+        parts = [np.unique(groups[part]) for part in rows]
         assert sum(map(len, rows)) == len(groups) and sum(map(len, parts)) == persons
         assert all(len(np.unique(labels[part])) == 2 for part in rows)
-        test_persons.add(frozenset(parts[2]))
-    assert len(test_persons) >= 5
+        sizes, wanted = np.array([len(part) for part in rows]), np.array([0.5, 0.25, 0.25]) * len(groups)
+        assert np.all(abs(sizes - wanted) <= np.maximum(wanted / 3, most))  # or one person more or less
+        tested[seed, parts[2]] = True
+    assert len(np.unique(tested, axis=0)) >= 5
+    if most > 8:  # the ill person with the most series is tested about as often as the others
+        assert 0 < tested[:, held[:ill].argmax()].mean() <= 1.5 * tested.mean()
 
 
 def test_what_cannot_be_split_says_so():
-    for labels, groups in (
-        (LABELS, LABELS),  # one person of each class
-        (LABELS, np.where(LABELS, 0, np.arange(40))),  # one person has all series of a class
-        (np.arange(40) < 2, None),  # two series for three splits
-    ):
-        with pytest.raises(
-            UserError, match="40 series cannot be split: .*; change data.val_fraction or"
-        ):
+    one_has_a_class = np.where(LABELS, 0, np.arange(40))
+    for labels, groups in ((LABELS, LABELS), (LABELS, one_has_a_class), (np.arange(40) < 2, None)):
+        with pytest.raises(UserError, match="40 series cannot be split: .*; change data.val_fraction"):
             split_series(numbered(40), labels, None, QUARTERS, groups)
 
 
@@ -138,18 +127,16 @@ def test_a_flat_mask_goes_with_its_series_and_must_fit():
             assert split.flat_mask.dtype == bool
             np.testing.assert_array_equal(split.flat_mask, mask[rows])
     for wrong in (mask[1:], mask[:, 1:], 2 * mask, mask[0]):
-        with pytest.raises(
-            UserError, match=r"flat_mask must be bool of the shape \(N, T\), here \(40, 5\)"
-        ):
+        with pytest.raises(UserError, match=r"flat_mask must be bool of the .*, here \(40, 5\)"):
             split_series(numbered(40), LABELS, wrong, QUARTERS)
 
 
 def test_the_counts_and_the_values_far_outside_are_printed(capsys):
-    series = np.random.default_rng(0).normal(20, 5, size=(60, 50, 2))
+    series = np.random.default_rng(0).normal(20, 5, size=(60, 50, 2)) * [100, 1]
     split_series(series, np.arange(60) % 3, None, QUARTERS)
     out = capsys.readouterr().out
     assert "val: 5 0, 5 1, 5 2; fewer than ten: what they show is luck\n" in out and "outside" not in out
-    series[7, 31, 1] = series[9, 0, 0] = -999
+    series[7, 31, 1] = series[9, 0, 1] = -999  # not far outside the other channel
     split_series(series, np.arange(60) < 30, None, QUARTERS | {"test_fraction": 0.5})
     out = capsys.readouterr().out
     assert out.startswith("2 values stand far outside: series 7 holds -999 at step 31.")

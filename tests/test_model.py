@@ -1,4 +1,4 @@
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,8 +10,11 @@ from torch import nn
 import constants
 from data import SineWaveTorchDataset, make_splits
 from data_utils import UserError, load_config
+from evaluate import exchange
 from model import LAG, AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
 from train import train
+
+TRAINING = {"batch_size": 8, "max_epochs": 3, "patience": 3, "learning_rate": 1e-3, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -128,68 +131,89 @@ def test_forget_bias_is_added_to_the_forget_gates_alone():
 
 
 def test_one_thread_wherever_it_is_called_from_and_as_many_as_before_behind_it(waves):
-    model, seen, left = make_model(), [], []
+    model, seen, left, labels = make_model(), [], [], np.arange(8) % 2
     model.lstm.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
-    dataset = SineWaveTorchDataset(waves[:8], np.arange(8) % 2)
+    dataset = SineWaveTorchDataset(waves[:8], labels)
 
     def use():
         torch.set_num_threads(3)
-        for call, arguments in (
-            (model.predict, [waves[:8]]),
-            (Trainer(model, **TRAINING).fit, [dataset] * 2),
-        ):
-            call(*arguments)
-            left.append(torch.get_num_threads())
+        model.predict(waves[:8])
+        exchange(model, waves[:8], labels, 0)
+        left.append(torch.get_num_threads())
+        Trainer(model, **TRAINING).fit(dataset, dataset)
+        left.append(torch.get_num_threads())
 
-    other = threading.Thread(target=use)
-    other.start()
-    other.join()
+    ThreadPoolExecutor(1).submit(use).result()
     use()
     torch.set_num_threads(1)
     assert set(seen) == {1} and left == [3] * 4
 
 
-TRAINING = {"batch_size": 8, "max_epochs": 3, "patience": 3, "learning_rate": 1e-3, "seed": 0}
+class OneWeight(nn.Module):
+    """Its logits are 0 and its weight times the mean of a series; it keeps these means."""
 
-
-class Scripted(nn.Module):
-    """Its validation losses follow a script; its one weight counts the epochs."""
-
-    def __init__(self, val_losses):
+    def __init__(self):
         super().__init__()
-        self.val_losses = iter(val_losses)
-        self.epochs = nn.Parameter(torch.zeros(1))
+        self.weight, self.seen = nn.Parameter(torch.tensor(0.5)), []
 
     def forward(self, series):
-        if self.training:
-            self.epochs.data += 1
-            return 0 * self.epochs.expand(len(series), 2), None
-        # For label 1, the loss of the logits 0 and x is log(1 + exp(-x)).
-        x = -torch.log(torch.expm1(torch.tensor(next(self.val_losses))))
-        return torch.stack([0 * x, x]).expand(len(series), 2), None
+        means = series.float().mean(dim=(1, 2))
+        self.seen += means.tolist()
+        return torch.stack([0 * means, self.weight * means], dim=1), None
 
 
-def scripted_fit(val_losses, on_epoch=None, **settings):
-    model, dataset = Scripted(val_losses), SineWaveTorchDataset(np.zeros((4, 5)), np.ones(4))
-    return model, Trainer(model, **TRAINING | settings).fit(dataset, dataset, on_epoch)
+def test_one_epoch_is_adam_on_each_batch():
+    # Five equal series in batches of 2, 2 and 1: the order makes no difference.
+    model, dataset = OneWeight(), SineWaveTorchDataset(np.full((5, 4), 3.0), np.ones(5))
+    val_set = SineWaveTorchDataset([[3.0], [3.0], [3.0], [-3.0]], np.ones(4))
+    settings = TRAINING | {"batch_size": 2, "max_epochs": 1, "learning_rate": 0.02}
+    history = Trainer(model, **settings).fit(dataset, val_set)
+    weight, m, v, total = 0.5, 0.0, 0.0, 0.0
+    for step, size in ((1, 2), (2, 2), (3, 1)):  # Kingma & Ba 2015, algorithm 1
+        total += size * np.log1p(np.exp(-3 * weight))
+        gradient = -3 * expit(-3 * weight)
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        weight -= 0.02 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    assert model.weight.item() == pytest.approx(weight, rel=1e-5)
+    val_loss = (3 * np.log1p(np.exp(-3 * weight)) + np.log1p(np.exp(3 * weight))) / 4
+    expected = {"train_loss": total / 5, "val_loss": val_loss, "val_accuracy": 3 / 4}
+    assert {name: history[name][0] for name in expected} == pytest.approx(expected)
 
 
-def test_trainer_stops_early_and_gives_back_the_best_weights():
+def test_each_epoch_has_all_series_in_a_new_order():
+    model, dataset = OneWeight(), SineWaveTorchDataset(np.arange(20.0)[:, None], np.arange(20) % 2)
+    Trainer(model, **TRAINING | {"max_epochs": 2}).fit(dataset, dataset)
+    first, val, second, _ = np.reshape(model.seen, (4, 20)).tolist()  # training, validation, and so on
+    assert sorted(first) == sorted(second) == val == [*range(20)] and first != second != val
+
+
+def test_trainer_stops_early_and_gives_back_the_best_weights(monkeypatch):
+    def fit(val_losses, on_epoch=None):
+        model, losses = OneWeight(), iter(val_losses)
+
+        def run_epoch(trainer, loader, optimizer=None):
+            model.weight.data += optimizer is not None
+            return 1.0 if optimizer else next(losses), 0.5
+
+        monkeypatch.setattr(Trainer, "_run_epoch", run_epoch)
+        return model.weight, Trainer(model, **TRAINING | {"max_epochs": 9}).fit([0], [0], on_epoch)
+
     losses, seen = [0.9, 0.5, 0.3, 0.4, 0.35, 0.6, 0.1], []
-    model, history = scripted_fit(losses, lambda *values: seen.append(values), max_epochs=7)
-    assert history["val_loss"] == pytest.approx(losses[:6])  # three epochs without a better one
-    assert history["best_epoch"] == 3 and model.epochs.item() == 3
+    weight, history = fit(losses, lambda *values: seen.append(values))
+    assert history["val_loss"] == losses[:6]  # three epochs without a better one
+    assert history["best_epoch"] == 3 and weight.item() == 3.5
     names = ("train_loss", "val_loss", "val_accuracy", "seconds")
     assert seen == [*zip(range(1, 7), *(history[name] for name in names))]
-    model, history = scripted_fit([0.5, 0.3, *[float("nan")] * 3], max_epochs=9)
-    assert len(history["val_loss"]) == 5 and model.epochs.item() == 2
+    weight, history = fit([0.5, 0.3, *[float("nan")] * 3])
+    assert len(history["val_loss"]) == 5 and weight.item() == 2.5
     with pytest.raises(UserError, match="no finite number: try a lower learning rate"):
-        scripted_fit([float("nan")] * 3)
+        fit([float("nan")] * 3)
 
 
 class MaxPooling(nn.Module):
     def forward(self, states):
         context, places = states.max(dim=1)
+        context = nn.functional.dropout(context, 0.5, self.training)  # predict never drops
         return context, nn.functional.one_hot(places, states.shape[1]).float().mean(dim=1)
 
 
@@ -204,7 +228,6 @@ def test_a_pooling_of_ones_own_trains_and_comes_back(tmp_path):
     config, path = load_config(overrides=overrides), tmp_path / "mine" / "model.pt"
     splits = make_splits(config["data"])
     model, _ = train(config, splits, network=MaxClassifier)
-    assert "pool.query.weight" not in model.state_dict()
     expected = model.predict(splits.test.series)
     save_checkpoint(path, model)
     loaded, run = load_checkpoint(path, network=MaxClassifier)
@@ -215,7 +238,7 @@ def test_a_pooling_of_ones_own_trains_and_comes_back(tmp_path):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("classes", [("ill", "nan", "well"), (False, True), (-1, 1), (0.5, 2.5)])
+@pytest.mark.parametrize("classes", [("ill", "nan", "well"), (b"a", b"b"), (False, True), (-1, 1)])
 def test_classes_survive_a_checkpoint_as_they_are(tmp_path, classes):
     save_checkpoint(tmp_path / "model.pt", make_model(classes=classes), {"a": [1]})
     loaded, run = load_checkpoint(tmp_path / "model.pt")

@@ -2,19 +2,26 @@
 
 import json
 import re
+import runpy
 import shutil
+from unittest.mock import Mock
 
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from helpers import contents, make_model, run, train_tiny
 
 import data
 import evaluate
 import plot_attention
 import train
+from constants import PROJECT_DIR
 from data_utils import run_script
 from model import Trainer, load_checkpoint, save_checkpoint
+
+MODULES = ["constants", "data_utils", "data", "model", "train", "evaluate", "plot_attention"]
+ROW = ",".join(map(str, np.sin(np.arange(50)).round(4)))
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +91,15 @@ def test_plot_shows_a_normal_and_an_anomalous_series(artifacts, tmp_path, monkey
     test = data.make_splits(saved["data"]).test
     for column, name in enumerate(("normal", "anomalous")):
         index = np.flatnonzero(test.labels == column)[0]
-        _, attention = model.predict(test.series[[index]])
+        probability, attention = model.predict(test.series[[index]])
         above, middle, below = figures[0].axes[column::2]
         assert above.get_title().startswith(f"series {index}, truly {name}\npredicted ")
         np.testing.assert_array_equal(above.lines[0].get_ydata(), test.series[index, :, 0])
         drawn = middle.collections[0].get_paths()[0].vertices[:, 1].max()
         assert drawn == pytest.approx(attention.max(), rel=1e-5)
+        # Log-odds are linear in the states: attention weighs those of the states alone.
+        alone, whole = (np.log(p / (1 - p)) for p in (below.lines[0].get_ydata(), probability.max()))
+        assert attention[0] @ alone == pytest.approx(whole, abs=1e-3)
         assert [len(axis.patches) for axis in (above, middle, below)] == [column] * 3
     steps = np.flatnonzero(test.flat_mask[index])
     assert above.patches[0].get_x() == steps[0] - 0.5 and above.patches[0].get_width() == len(steps)
@@ -117,6 +127,20 @@ def test_plot_and_print_series_of_a_file(artifacts, tmp_path, monkeypatch, capsy
     np.testing.assert_array_equal(plot_attention.read_series(path), wave[None, :, None])
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_importing_a_module_does_nothing(tmp_path, monkeypatch, capsys, name):
+    def state():
+        draws = torch.get_rng_state().tolist(), str(np.random.get_state())
+        return draws, torch.get_num_threads(), dict(matplotlib.rcParams), contents(tmp_path)
+
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(3)
+    before = state()
+    runpy.run_path(f"{PROJECT_DIR / name}.py")
+    assert state() == before and capsys.readouterr() == ("", "")
+    torch.set_num_threads(1)
+
+
 def assert_one_line(main, said, capsys):
     """`main` as a script says what is wrong in one line and exits with 2."""
     with pytest.raises(SystemExit) as stop:
@@ -124,9 +148,6 @@ def assert_one_line(main, said, capsys):
     errors = capsys.readouterr().err
     assert stop.value.code == 2 and errors.startswith("error: ") and errors.count("\n") == 1
     assert re.search(said, errors), errors
-
-
-ROW = ",".join(map(str, np.sin(np.arange(50)).round(4)))
 
 
 @pytest.mark.parametrize(
@@ -181,26 +202,21 @@ def test_what_was_derived_from_the_older_network_goes_and_nothing_else(artifacts
     assert contents(artifacts).keys() == {artifacts / name for name in (*names, "model.pt")}
 
 
-@pytest.mark.parametrize("failing", ["torch.save", "os.replace"])
-def test_a_full_disk_leaves_the_old_model_whole(artifacts, monkeypatch, capsys, failing):
+def test_a_full_disk_leaves_the_old_model_whole(artifacts, monkeypatch, capsys):
     def full(_, path):
-        if failing == "torch.save":
-            path.write_bytes(b"half a file")
+        path.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
     before = contents(artifacts)
-    monkeypatch.setattr(failing, full)
+    monkeypatch.setattr(torch, "save", full)
     assert_one_line(lambda: train_tiny(monkeypatch, artifacts, "data.seed=1"), "No space left", capsys)
     assert contents(artifacts) == before
 
 
 def test_ctrl_c_stops_and_changes_nothing(artifacts, monkeypatch):
-    def press_ctrl_c(*args):
-        raise KeyboardInterrupt
-
     (artifacts / "metrics.json").write_text("of this run")
     before = contents(artifacts)
-    monkeypatch.setattr(train, "print_epoch", press_ctrl_c)
+    monkeypatch.setattr(train, "print_epoch", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(SystemExit) as stop:
         run_script(lambda: train_tiny(monkeypatch, artifacts))
     assert stop.value.code == 130 and contents(artifacts) == before
