@@ -76,7 +76,8 @@ def test_results_name_their_command_and_are_linked(path):
 
 def test_the_table_of_the_readme_quotes_the_results():
     readme = cells((PROJECT_DIR / "README.md").read_text("utf-8"))
-    table, _ = (RESULTS / "networks.md").read_text("utf-8").split("\n| mass, fall, random |")  # not by seed
+    text = (RESULTS / "networks.md").read_text("utf-8")
+    table, _ = text.split("\n| mass, fall, random |")  # not those by seed
     results = cells(table)
     quoted = [name for name in readme if name in results and name != "network"]
     assert len(quoted) >= 4
