@@ -79,7 +79,8 @@ def animate(args, path):
     """Save a GIF of the attention over three series, by networks trained for 1 to 12 short epochs."""
     figure, writer = plt.figure(figsize=(10, 4), layout="constrained"), animation.PillowWriter(fps=2)
     with writer.saving(figure, path, dpi=80):
-        for epochs in [*range(1, 13), *[12] * 6]:  # the last frame stays for three seconds more
+        last = 2 if args.quick else 12
+        for epochs in [*range(1, last + 1), *[last] * 6]:  # the last frame stays for three seconds more
             config = common.settings(args, 0, "data.dataset_size=400", f"training.max_epochs={epochs}")
             splits = make_splits(config["data"])
             model, _ = train(config, splits)
