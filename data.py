@@ -11,7 +11,7 @@ from constants import ANOMALOUS, CLASSES, NORMAL
 from data_utils import UserError, generate_series
 
 # An outlier is farther from the median than this many times the width of the middle 98 % of the values.
-# In 23 real data sets the largest is 19, from counts of infections; a -999 among temperatures has 46.
+# In 22 real data sets the largest is 19, from counts of infections; a -999 among temperatures has 46.
 OUTLYING = 25
 
 
