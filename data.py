@@ -153,20 +153,23 @@ def split_rows(labels, data_config, groups=None):
 def draw_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows: (the others, the drawn ones).
 
-    Groups are drawn whole: of ten draws, the one is kept whose number of series of each class is nearest
-    to the wanted one, with every class on both sides.
+    Groups are drawn whole: of 100 draws, the first that misses the wanted numbers of series of each class by
+    at most half of `size` in all, with every class on both sides. The nearest would nearly always be the same.
     """
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     held = np.bincount(labels[rows])  # series of each class
 
-    def distance(draw):  # (others, drawn), as positions in rows
+    def miss(draw):  # (others, drawn), as positions in rows
         drawn = np.bincount(labels[rows[draw[1]]], minlength=len(held))
         on_both_sides = ((0 < drawn) & (drawn < held)).all()
         return np.abs(drawn - held * size / len(rows)).sum() if on_both_sides else np.inf
 
-    draws = GroupShuffleSplit(10, test_size=size / len(rows), random_state=seed)
-    others, drawn = min(draws.split(rows, groups=groups[rows]), key=distance)
+    draws = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
+    # min() takes the first of equal ones.
+    others, drawn = min(
+        draws.split(rows, groups=groups[rows]), key=lambda draw: max(miss(draw), size / 2)
+    )
     return rows[others], rows[drawn]
 
 
