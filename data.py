@@ -22,6 +22,10 @@ class LabelledSeries(NamedTuple):
     labels: np.ndarray  # (N,) int64: label k is classes[k]
     flat_mask: np.ndarray | None  # (N, T) bool: True on the flat segment; None where it is not known
 
+    def take(self, rows):
+        """Some of the series."""
+        return LabelledSeries(*(None if part is None else part[rows] for part in self))
+
 
 class Splits(NamedTuple):
     train: LabelledSeries
@@ -36,12 +40,11 @@ def check_series(series):
     UserError: no such array, or a value that is no number or too large.
     """
     try:
-        array = np.ma.asarray(series)  # keeps the mask of a masked array
-        if array.dtype.kind not in "biuf":  # bool, int, unsigned, float
-            raise TypeError(f"not {array.dtype}; from pandas, pass .to_numpy(float)")
+        array = np.ma.asarray(series).astype(np.float64, casting="same_kind")  # from numbers alone
     except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient
-        raise UserError(f"series must be an array of numbers: {error}") from error
-    array = array.astype(np.float64).filled(np.nan)
+        wanted = "series must be an array of numbers; from pandas, pass .to_numpy(float)"
+        raise UserError(f"{wanted}: {error}") from error
+    array = array.filled(np.nan)  # masked values
     array = array[np.newaxis] if array.ndim == 1 else array
     array = array[:, :, np.newaxis] if array.ndim == 2 else array
     if array.ndim != 3 or array.size == 0:
@@ -60,11 +63,11 @@ def number_classes(values, count):
         values = list(values)
         (_,) = set(map(type, values))  # ValueError if of several types, as None or NaN among texts
         classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-        missing = classes.dtype.kind in "fM" and np.isnan(classes).any()  # NaN of floats, NaT of dates
+        fits = classes.dtype.kind in "biufUS" and numbers.shape == (count,) and len(classes) > 1
     except (TypeError, ValueError):  # several types, or nothing that can be sorted
-        missing = True  # so `numbers` is not looked at below
-    if missing or numbers.shape != (count,) or len(classes) < 2:
-        wanted = "all of one type, none missing, at least two different ones"
+        fits = False
+    if not fits or (classes != classes).any():  # NaN is the only value that differs from itself
+        wanted = "numbers or texts, all of one type, none missing, at least two different ones"
         raise UserError(f"{count} series need {count} labels (or groups): {wanted}")
     return tuple(classes.tolist()), numbers  # plain Python values
 
@@ -75,8 +78,7 @@ def make_splits(data_config):
     labels[: round(data_config["normal_ratio"] * len(labels))] = NORMAL
     series, flat_mask = generate_series(data_config, labels)
     generated = LabelledSeries(series[:, :, np.newaxis], labels, flat_mask)
-    parts = (take(generated, rows) for rows in split_rows(labels, data_config))
-    return Splits(*parts, CLASSES)
+    return Splits(*map(generated.take, split_rows(labels, data_config)), CLASSES)
 
 
 def split_series(series, labels, flat_mask, data_config, groups=None):
@@ -105,7 +107,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None):
             if other_part != part:
                 equal = f"series {other_row} and {row} are equal, and would be in two splits"
                 raise UserError(f"{equal}: leave one out, or give them one number in groups")
-    splits = Splits(*(take(LabelledSeries(series, labels, flat_mask), rows) for rows in parts), classes)
+    splits = Splits(*map(LabelledSeries(series, labels, flat_mask).take, parts), classes)
     print_counts(splits)
     return splits
 
@@ -113,12 +115,11 @@ def split_series(series, labels, flat_mask, data_config, groups=None):
 def report_outliers(series):
     """Print the outliers in series (N, T, C); if more than a hundredth are wrong, they may go unnoticed."""
     low, median, high = np.quantile(series, (0.01, 0.5, 0.99), axis=(0, 1))  # of each channel
-    outlying = (np.abs(series - median) > OUTLYING * (high - low)) & (high > low)
-    if outlying.any():
-        row, step, channel = np.argwhere(outlying)[0]
+    places = np.argwhere((np.abs(series - median) > OUTLYING * (high - low)) & (high > low))
+    for row, step, channel in places[:1]:
         first = f"series {row} holds {series[row, step, channel]:g} at step {step}"
         print(
-            f"{outlying.sum()} values stand far outside: {first}. Fill wrong ones: they ruin the training."
+            f"{len(places)} values stand far outside: {first}. Fill wrong ones, which ruin the training."
         )
 
 
@@ -128,11 +129,6 @@ def print_counts(splits):
         counts = np.bincount(split.labels, minlength=len(splits.classes))
         held = ", ".join(f"{count} {of_class}" for count, of_class in zip(counts, splits.classes))
         print(f"{name}: {held}{'; fewer than ten: what they show is luck' if counts.min() < 10 else ''}")
-
-
-def take(split, rows):
-    """Some rows of LabelledSeries."""
-    return LabelledSeries(*(None if part is None else part[rows] for part in split))
 
 
 def split_rows(labels, data_config, groups=None):

@@ -94,9 +94,7 @@ def exchange(model, series, predicted, label):
     orders = {"attended": weights + 1e-12 * chance, "random": chance}  # ties by chance
     for kind, order in orders.items():
         places = order.topk(max(1, weights.shape[1] // 10)).indices
-        exchanged = torch.zeros(weights.shape, dtype=torch.bool).scatter(
-            1, places, True
-        )  # at the places
+        exchanged = torch.zeros_like(weights, dtype=torch.bool).scatter(1, places, True)
         mixed_logits, _ = model.classify(torch.where(exchanged.unsqueeze(2), donors, tokens))
         falls[kind] = (log_odds(logits, label) - log_odds(mixed_logits, label)).mean().item()
     return falls
@@ -139,9 +137,8 @@ def print_rows(title, rows):
 
 def main():
     parser = make_parser("Evaluate the trained network on test series.")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="data.KEY=VALUE", help="other data"
-    )
+    options = {"action": "append", "default": [], "metavar": "data.KEY=VALUE"}
+    parser.add_argument("--set", **options, help="other data; may be repeated")
     args = parser.parse_args()
     model, run = load_checkpoint(args.artifacts / CHECKPOINT_NAME)
     test = test_split_of(run)

@@ -71,10 +71,9 @@ class AttentionClassifier(nn.Module):
         if steps % self.patch_length or steps <= self.lag:  # no change would fit in
             wanted = f"a multiple of {self.patch_length} and more than {self.lag}"
             raise UserError(f"T = {steps} must be {wanted}: change model.patch_length")
-        # Per channel: 0 and 1; for "training_set", NaN until `learn_units`. Buffers are saved like parameters.
-        mean, deviation = (math.nan,) * 2 if settings["standardize"] == "training_set" else (0.0, 1.0)
-        self.register_buffer("mean", torch.full((channels,), mean).double())
-        self.register_buffer("deviation", torch.full((channels,), deviation).double())
+        # Of the training set, see `learn_units`; NaN until then. Buffers are saved like parameters.
+        self.register_buffer("mean", torch.full((channels,), math.nan).double())
+        self.register_buffer("deviation", torch.full((channels,), math.nan).double())
 
         hidden_size = settings["hidden_size"]
         token_size = self.patch_length * channels * (1 + settings["differences"])
@@ -125,23 +124,22 @@ class AttentionClassifier(nn.Module):
 
     def scale(self, series):
         """Standardize series (B, T, C), each channel by itself, to float32."""
-        if self.settings["standardize"] != "series":
-            return ((series - self.mean) / self.deviation).float()
-        # A constant series must become exactly 0, and its mean can be rounded: subtract the first step first.
-        series = series.double() - series[:, :1]
-        series = series - series.mean(dim=1, keepdim=True)
-        deviation = series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
-        return (series / deviation).float()
+        if self.settings["standardize"] == "series":
+            # A constant series must become exactly 0, but its mean is rounded: subtract the first step first.
+            series = series.double() - series[:, :1]
+            series = series - series.mean(dim=1, keepdim=True)
+            series = series / series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
+        elif self.settings["standardize"] == "training_set":
+            series = (series - self.mean) / self.deviation
+        return series.clamp(-1e30, 1e30).float()  # so that no later product is too large for float32
 
     @one_thread()
     def learn_units(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T, C)."""
         values = series.flatten(0, 1)  # (N T, C)
-        constant = (values == values[0]).all(dim=0)  # rounding could make their deviation more than 0
-        if constant.any():
-            raise UserError(f"channel {constant.int().argmax()} is constant in the whole training set")
+        varies = (values != values[0]).any(dim=0)
         self.mean.copy_(values.mean(dim=0))
-        self.deviation.copy_(values.std(dim=0))
+        self.deviation.copy_(values.std(dim=0).where(varies, 1))  # of a constant channel, 1
 
     @one_thread()
     @torch.inference_mode()
@@ -157,12 +155,7 @@ class AttentionClassifier(nn.Module):
         self.eval()
         batches = torch.from_numpy(series).split(EVALUATION_BATCH)
         logits, attention = (torch.cat(parts) for parts in zip(*(self(batch) for batch in batches)))
-        probability = logits.softmax(dim=1)
-        for row in probability.isnan().any(dim=1).nonzero():  # the first, if any
-            raise UserError(
-                f"the answer to series {row.item()} is not a number: its values are too large"
-            )
-        return probability.numpy(), attention.numpy()
+        return logits.softmax(dim=1).numpy(), attention.numpy()
 
 
 @dataclass
@@ -228,29 +221,32 @@ class Trainer:
 
 def save_checkpoint(path, model, run=None):
     """Save a network in one file. `run`: the settings and the history, given by train.py only."""
-    content = {"run": run, "network": type(model).__name__, "parameters": model.state_dict()}
-    content["arguments"] = model.classes, model.shape, model.settings
+    network = model.classes, model.shape, model.settings, model.state_dict()
+    content = {"run": run, type(model).__name__: network}
     write_file(path, lambda temporary: torch.save(content, temporary))
 
 
 def read_checkpoint(path):
-    """The run, the name of the network's class, its arguments and its parameters. UserError: broken."""
+    """The content of a file that `save_checkpoint` wrote; of any other, and of none, an empty dict."""
     try:
         # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
-        saved = torch.load(path, weights_only=True)
-        return saved["run"], saved["network"], saved["arguments"], saved["parameters"]
-    except Exception as error:  # a broken file can raise anything
-        raise UserError(f"{path} is missing, or no checkpoint: run train.py first") from error
+        return dict(torch.load(path, weights_only=True))
+    except Exception:  # a broken file can raise anything
+        return {}
 
 
 def load_checkpoint(path, network=AttentionClassifier):
     """Return (model, run); `run` is None if train.py did not save it. UserError: no such network."""
-    run, name, (classes, shape, settings), parameters = read_checkpoint(path)
-    if name != network.__name__:
-        raise UserError(f"{path} holds a {name}: in Python, pass network={name} to load_checkpoint")
+    content = read_checkpoint(path)
     try:
+        classes, shape, settings, parameters = content[network.__name__]
         model = network(classes, shape, **settings)
         model.load_state_dict(parameters)
-    except (UserError, RuntimeError) as error:  # a RuntimeError is PyTorch's, of the parameters
-        raise UserError(f"{path} does not fit this program, train again: {error}") from error
-    return model, run
+    except (
+        KeyError,
+        UserError,
+        RuntimeError,
+    ) as error:  # a RuntimeError is PyTorch's, of the parameters
+        fault = f"is missing, or holds no {network.__name__} of this version"
+        raise UserError(f"{path} {fault}: run train.py, or pass network= in Python") from error
+    return model, content["run"]

@@ -35,10 +35,9 @@ def main():
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
     path = folder / CHECKPOINT_NAME
-    if path.exists() and read_checkpoint(path)[0] is None:
-        raise UserError(
-            f"{path} was not saved by train.py, and is not overwritten: choose another folder"
-        )
+    if path.exists() and not read_checkpoint(path).get("run"):
+        fault = "was not saved by train.py of this version, and is not overwritten"
+        raise UserError(f"{path} {fault}: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # if nothing can be written here, fail now, not later
 

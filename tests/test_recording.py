@@ -7,7 +7,7 @@ import pytest
 from matplotlib import cbook
 
 from constants import CLASSES
-from data import LabelledSeries, Splits, take
+from data import LabelledSeries, Splits
 from data_utils import UserError, load_config
 from experiments import recording as experiment
 from own_data.recording import find_places, make_recording_splits
@@ -86,5 +86,5 @@ def test_the_longest_run_takes_its_number_from_validation_windows():
     for row, run in zip(series, (1, 2, 5, 6, 4, 3, 1)):
         row[:run] = 0  # windows of ten steps that begin with so many equal values
     windows = LabelledSeries(series[:, :, np.newaxis], np.array([0, 0, 1, 1, 1, 0, 0]), None)
-    splits = Splits(None, take(windows, slice(0, 4)), take(windows, slice(4, 7)), CLASSES)
+    splits = Splits(None, windows.take(slice(0, 4)), windows.take(slice(4, 7)), CLASSES)
     assert experiment.longest_run(splits)[0].tolist() == [1, 0, 0]  # at least 3.5 equal values

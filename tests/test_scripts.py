@@ -173,8 +173,9 @@ def test_files_that_are_no_series(artifacts, tmp_path, monkeypatch, capsys, text
         (train, ("--set", "data.noise=-1"), r"data.noise must be in \(0.0, 100.0\).*got -1"),
         (train, ("--set", "model.patch_length=7"), "T = 500 must be a multiple of 7"),
         (train, ("--artifacts", "mine.txt"), "mine.txt"),
-        (train, ("--artifacts", "mine"), "mine/model.pt was not saved by train.py, and is not"),
-        (evaluate, ("--artifacts", "nowhere"), "nowhere/model.pt is missing, or no checkpoint: run"),
+        (train, ("--artifacts", "mine"), "mine/model.pt was not saved by train.py of this version"),
+        (train, ("--artifacts", "broken"), "broken/model.pt was not saved by train.py of this version"),
+        (evaluate, ("--artifacts", "nowhere"), "nowhere/model.pt is missing, or holds no Attention"),
         (evaluate, ("--artifacts", "mine"), "was trained on series of your own: evaluate it"),
         (evaluate, ("--set", "data.noise=0.1"), "other data need another seed, as in --set data.seed=1"),
         (plot_attention, ("--artifacts", "mine"), "was trained on series of your own: evaluate it"),
@@ -188,6 +189,8 @@ def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.txt").write_text("the reader's own")
     save_checkpoint(tmp_path / "mine" / "model.pt", make_model())  # after a training in Python
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.pt").write_text("of an older version")
     before = contents(tmp_path)
     assert_one_line(lambda: run(monkeypatch, script, "--artifacts", artifacts, *options), said, capsys)
     assert contents(tmp_path) == before
