@@ -63,10 +63,12 @@ def number_classes(values, count):
         values = list(values)
         (_,) = set(map(type, values))  # ValueError if of several types, as None or NaN among texts
         classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-        fits = classes.dtype.kind in "biufUS" and numbers.shape == (count,) and len(classes) > 1
+        fits = classes.dtype.kind in "biuUS" or (
+            classes.dtype.kind == "f" and not np.isnan(classes).any()
+        )
     except (TypeError, ValueError):  # several types, or nothing that can be sorted
-        fits = False
-    if not fits or (classes != classes).any():  # NaN is the only value that differs from itself
+        fits = False  # so `numbers` is not looked at below
+    if not fits or numbers.shape != (count,) or len(classes) < 2:
         wanted = "numbers or texts, all of one type, none missing, at least two different ones"
         raise UserError(f"{count} series need {count} labels (or groups): {wanted}")
     return tuple(classes.tolist()), numbers  # plain Python values

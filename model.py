@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -228,11 +228,10 @@ def save_checkpoint(path, model, run=None):
 
 def read_checkpoint(path):
     """The content of a file that `save_checkpoint` wrote; of any other, and of none, an empty dict."""
-    try:
+    with suppress(Exception):  # a broken file can raise anything
         # weights_only: a pickle can run any code, this refuses all but tensors and plain values.
         return dict(torch.load(path, weights_only=True))
-    except Exception:  # a broken file can raise anything
-        return {}
+    return {}
 
 
 def load_checkpoint(path, network=AttentionClassifier):
