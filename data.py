@@ -40,7 +40,7 @@ def check_series(series):
     UserError: no such array, or a value that is no number or too large.
     """
     try:
-        array = np.ma.asarray(series).astype(np.float64, casting="same_kind")  # from numbers alone
+        array = np.ma.asarray(series).astype(np.float64, casting="same_kind")  # no texts, objects
     except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient
         wanted = "series must be an array of numbers; from pandas, pass .to_numpy(float)"
         raise UserError(f"{wanted}: {error}") from error
@@ -58,19 +58,22 @@ def check_series(series):
 
 
 def number_classes(values, count):
-    """Labels or groups of any kind (N,) -> the K different ones, sorted, and the number of each (N,)."""
+    """Labels or groups (N,), numbers or texts -> the K different ones, sorted, and the number of each (N,)."""
     try:
         values = list(values)
         (_,) = set(map(type, values))  # ValueError if of several types, as None or NaN among texts
         classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-        fits = classes.dtype.kind in "biuUS" or (
-            classes.dtype.kind == "f" and not np.isnan(classes).any()
-        )
-    except (TypeError, ValueError):  # several types, or nothing that can be sorted
-        fits = False  # so `numbers` is not looked at below
-    if not fits or numbers.shape != (count,) or len(classes) < 2:
+        missing = classes.dtype.kind == "f" and np.isnan(classes).any()
+        if (
+            missing
+            or classes.dtype.kind not in "biufUS"
+            or numbers.shape != (count,)
+            or len(classes) < 2
+        ):
+            raise ValueError
+    except (TypeError, ValueError) as error:
         wanted = "numbers or texts, all of one type, none missing, at least two different ones"
-        raise UserError(f"{count} series need {count} labels (or groups): {wanted}")
+        raise UserError(f"{count} series need {count} labels (or groups): {wanted}") from error
     return tuple(classes.tolist()), numbers  # plain Python values
 
 
@@ -88,8 +91,8 @@ def split_series(series, labels, flat_mask, data_config, groups=None):
 
     labels: (N,) of any kind; `classes` of the result names them, sorted. flat_mask: bool (N, T), True on
     the steps of an event, flat or otherwise; None if they are not known. groups: (N,) of any kind; series
-    of one group, such as one person's, stay in one split. UserError: no such arrays, a split without each
-    of the classes, or copies of a series in two splits.
+    of one group, such as one person's, stay in one split. data_config: its seed and fractions count.
+    UserError: no such arrays, a split without each of the classes, or copies of a series in two splits.
     """
     series = check_series(series)
     classes, labels = number_classes(labels, len(series))
@@ -115,10 +118,11 @@ def split_series(series, labels, flat_mask, data_config, groups=None):
 
 
 def report_outliers(series):
-    """Print the outliers in series (N, T, C); if more than a hundredth are wrong, they may go unnoticed."""
+    """Print whether series (N, T, C) hold outliers, and the first; they must be fewer than a hundredth."""
     low, median, high = np.quantile(series, (0.01, 0.5, 0.99), axis=(0, 1))  # of each channel
     places = np.argwhere((np.abs(series - median) > OUTLYING * (high - low)) & (high > low))
-    for row, step, channel in places[:1]:
+    if len(places):
+        row, step, channel = places[0]
         first = f"series {row} holds {series[row, step, channel]:g} at step {step}"
         print(
             f"{len(places)} values stand far outside: {first}. Fill wrong ones, which ruin the training."
@@ -149,25 +153,23 @@ def split_rows(labels, data_config, groups=None):
 
 
 def draw_rows(rows, size, labels, groups, seed):
-    """Draw `size` of the rows: (the others, the drawn ones).
-
-    Groups are drawn whole: of 100 draws, the first that misses the wanted numbers of series of each class by
-    at most half of `size` in all, with every class on both sides. The nearest would nearly always be the same.
-    """
+    """Draw `size` of the rows: (the others, the drawn ones). Groups are drawn whole."""
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     held = np.bincount(labels[rows])  # series of each class
 
-    def miss(draw):  # (others, drawn), as positions in rows
+    def miss(
+        draw,
+    ):  # (others, drawn), as positions in rows -> how many series of a class are too many or few
         drawn = np.bincount(labels[rows[draw[1]]], minlength=len(held))
         on_both_sides = ((0 < drawn) & (drawn < held)).all()
         return np.abs(drawn - held * size / len(rows)).sum() if on_both_sides else np.inf
 
     draws = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
-    # min() takes the first of equal ones.
-    others, drawn = min(
-        draws.split(rows, groups=groups[rows]), key=lambda draw: max(miss(draw), size / 2)
-    )
+    draws = list(draws.split(rows, groups=groups[rows]))
+    # The first that is near enough: the nearest would be nearly the same for every seed.
+    near = (draw for draw in draws if miss(draw) <= size / 2)
+    others, drawn = next(near, min(draws, key=miss))
     return rows[others], rows[drawn]
 
 

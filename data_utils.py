@@ -18,18 +18,17 @@ class UserError(ValueError):
 
 
 def add_flat_segments(waves, labels, data_config, rng):
-    """Flatten a random segment in each of the waves (N, T) or (N, T, C) whose label (N,) is ANOMALOUS.
+    """Flatten a random segment in each of the waves (N, T) whose label (N,) is ANOMALOUS.
 
-    The waves may be anything; start and length are drawn from `flat_location` and `flat_length`. Returns
-    new series of the same shape, float64, and flat_mask, bool (N, T), True on the flat segments.
+    Start and length are drawn from `flat_location` and `flat_length`. Returns new series, float64 (N, T),
+    and flat_mask, bool (N, T), True on the flat segments.
     """
     series = np.array(waves, dtype=np.float64)
-    count, num_points = series.shape[:2]
+    count, num_points = series.shape
     # Drawn for every wave, flattened or not, so that other labels do not change the random numbers.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
-    # To hold a single step would change nothing: a segment has at least two.
-    starts, lengths = starts.clip(max=num_points - 2), lengths.clip(min=2)
+    lengths = lengths.clip(min=2)  # to hold a single step would change nothing
     flat_mask = np.zeros((count, num_points), dtype=bool)
     for row in np.flatnonzero(np.asarray(labels) == ANOMALOUS):
         flat = slice(starts[row], starts[row] + lengths[row])  # cut at the end of the series
@@ -104,9 +103,9 @@ def _is_allowed(value, limits):
     if isinstance(limits, list):  # a range [min, max]
         is_pair = isinstance(value, list) and len(value) == 2
         return is_pair and all(_is_allowed(v, tuple(limits)) for v in value) and value[0] <= value[1]
-    low, high = limits[0], limits[-1]
-    if isinstance(low, (str, bool)):
-        return type(value) is type(low) and value in limits
+    if isinstance(limits[0], (str, bool)):  # one of several words, or false or true
+        return type(value) is type(limits[0]) and value in limits
+    low, high = limits
     # An int may stand for a float. By type(), since isinstance(True, int) holds.
     return type(value) in (int, type(low)) and low <= value <= high
 
@@ -114,8 +113,7 @@ def _is_allowed(value, limits):
 def make_parser(description):
     """A parser with `--artifacts`."""
     parser = argparse.ArgumentParser(description=description)
-    options = {"type": Path, "default": ARTIFACTS_DIR, "metavar": "DIR"}
-    parser.add_argument("--artifacts", **options, help="the folder of the run")
+    parser.add_argument("--artifacts", type=Path, default=ARTIFACTS_DIR, help="the folder of the run")
     return parser
 
 

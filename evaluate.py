@@ -12,9 +12,6 @@ from data import make_splits, test_split_of
 from data_utils import UserError, make_parser, override_config, run_script, write_file
 from model import load_checkpoint, one_thread
 
-EXCHANGED_SERIES = 200  # of each class, at most, see `exchange`
-DONORS = 4  # series that give tokens, for each of those
-
 
 def evaluate(model, split):
     """All metrics of a network on a split, as a dict; without flat_mask, nothing on plausibility."""
@@ -45,6 +42,7 @@ def classification_metrics(names, labels, probability):
     report = sk.classification_report(labels, predicted, output_dict=True, **options)
     by_class = {name: report[str(k)] for k, name in enumerate(names)}
     metrics = {
+        # scikit-learn counts the series in floats.
         "classes": {name: row | {"support": int(row["support"])} for name, row in by_class.items()},
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=options["labels"]).tolist(),
         "accuracy": sk.accuracy_score(labels, predicted),
@@ -64,7 +62,9 @@ def attention_metrics(attention, flat_mask):
     largest = attention == attention.max(axis=1, keepdims=True)
     marked, others = flat_mask.sum(axis=1), (~flat_mask).sum(axis=1)
     ranks = (rankdata(attention, axis=1) * flat_mask).sum(axis=1)
-    wins = ranks - marked * (marked + 1) / 2  # U of Mann & Whitney
+    wins = (
+        ranks - marked * (marked + 1) / 2
+    )  # pairs where the marked step is higher: U of Mann & Whitney
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
         "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
@@ -72,17 +72,22 @@ def attention_metrics(attention, flat_mask):
     }
 
 
+EXCHANGED_SERIES = 200  # of each class, at most
+DONORS = 4  # for each of these, the number of series that give tokens
+
+
 @one_thread()
 @torch.inference_mode()
 def exchange(model, series, predicted, label):
     """Is it faithful? How far a prediction falls without the most attended tokens, and without random ones.
 
-    Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of the tokens
-    with the most attention, at least one, gives way to the tokens at the same places of a series that is
-    predicted as another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no
+    Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of its tokens
+    that has the most attention, at least one, is replaced by the tokens at the same places of a series that
+    is predicted as another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no
     series, or every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020).
     """
-    rng, others = np.random.default_rng(0), np.flatnonzero(predicted != label)
+    rng = np.random.default_rng(0)
+    others = np.flatnonzero(predicted != label)
     rows = np.flatnonzero(predicted == label)[:EXCHANGED_SERIES].repeat(DONORS)
     if len(rows) == 0 or len(others) == 0:
         return None
@@ -112,7 +117,7 @@ def print_report(metrics):
     if min(row["support"] for row in metrics["classes"].values()) < 10:
         print("fewer than ten series of a class: these numbers are luck")
     print()
-    for name, value in metrics.items():
+    for name, value in metrics.items():  # single numbers, and the confusion matrix
         if not isinstance(value, dict):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
     if "attention" in metrics:

@@ -42,16 +42,13 @@ class MeanPooling(nn.Module):
 
 @contextmanager
 def one_thread():
-    """A decorator: faster for an LSTM of this size, and the results are the same for any number of cores."""
+    """As @one_thread(): compute in one thread, here faster than several, and the same for any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-LAG = 1.5  # patch lengths that a change spans, see `change`; chosen on validation series
 
 
 class AttentionClassifier(nn.Module):
@@ -67,11 +64,12 @@ class AttentionClassifier(nn.Module):
         self.settings = check_settings("model", settings)
         steps, channels = self.shape
         self.patch_length = settings["patch_length"]
-        self.lag = math.ceil(LAG * self.patch_length) if settings["differences"] else 0
-        if steps % self.patch_length or steps <= self.lag:  # no change would fit in
+        # The steps that a change spans, see `change`; 1.5 was chosen on validation series.
+        self.lag = math.ceil(1.5 * self.patch_length) if settings["differences"] else 0
+        if steps % self.patch_length or steps <= self.lag:
             wanted = f"a multiple of {self.patch_length} and more than {self.lag}"
             raise UserError(f"T = {steps} must be {wanted}: change model.patch_length")
-        # Of the training set, see `learn_units`; NaN until then. Buffers are saved like parameters.
+        # Of the training set, see `learn_scale`; NaN until then. Buffers are saved like parameters.
         self.register_buffer("mean", torch.full((channels,), math.nan).double())
         self.register_buffer("deviation", torch.full((channels,), math.nan).double())
 
@@ -82,9 +80,10 @@ class AttentionClassifier(nn.Module):
         with torch.no_grad():  # bias_hh is added to bias_ih: change one of them only
             self.lstm.bias_ih_l0[forget_gates] += settings["forget_bias"]
             self.lstm.bias_ih_l0_reverse[forget_gates] += settings["forget_bias"]
+        # Made in any case, so that the classifier starts with the same random numbers.
         attention = AttentionPooling(2 * hidden_size, settings["attention_size"])
         self.pool = attention if settings["attention"] else MeanPooling()
-        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # the first logit is 0
+        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # see `logits`
 
     def forward(self, series):
         """Series (B, T, C) -> logits (B, K), and attention (B, T) of sum 1."""
@@ -99,14 +98,17 @@ class AttentionClassifier(nn.Module):
         return self.logits(context), weights
 
     def logits(self, context):
-        """Vectors or states (..., 2H) -> logits (..., K). Only differences matter, so the first is 0."""
+        """Context vectors or states (..., 2H) -> logits (..., K).
+
+        The softmax sees only differences of logits. So the first is always 0, and the others are learned.
+        """
         return F.pad(self.classifier(context), (1, 0))
 
     def tokenize(self, series):
         """Series (B, T, C) -> tokens (B, P, F): the values of a patch, and their changes.
 
-        P = T / patch_length. asinh is about linear below 1, and about a logarithm above: so a jump is not
-        much larger than a slope, but a flat part, with changes near 0, is far smaller than both.
+        P = T / patch_length. Of changes, asinh is linear where they are below `smallest_change`, and a
+        logarithm above. So a jump is not much larger than a slope, and a flat part stays near 0.
         """
         features = [self.scale(series)]  # (B, T, C)
         if self.settings["differences"]:
@@ -116,10 +118,12 @@ class AttentionClassifier(nn.Module):
         return patches.flatten(2)
 
     def change(self, values):
-        """How values (B, T, C) change over the `lag` steps around each step, moved inside at the ends."""
+        """Of values (B, T, C), how much they change around each step: over `lag` steps, half on either side.
+
+        Near an end of the series, over its first or its last `lag` steps.
+        """
         steps = values.shape[1]
-        first = torch.arange(steps) - self.lag // 2  # step t is in the middle of first .. first + lag
-        first = first.clamp(0, steps - 1 - self.lag)
+        first = (torch.arange(steps) - self.lag // 2).clamp(0, steps - 1 - self.lag)
         return values[:, first + self.lag] - values[:, first]
 
     def scale(self, series):
@@ -131,10 +135,10 @@ class AttentionClassifier(nn.Module):
             series = series / series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
         elif self.settings["standardize"] == "training_set":
             series = (series - self.mean) / self.deviation
-        return series.clamp(-1e30, 1e30).float()  # so that no later product is too large for float32
+        return series.float()
 
     @one_thread()
-    def learn_units(self, series):
+    def learn_scale(self, series):
         """Keep mean and standard deviation of each channel of the training series (N, T, C)."""
         values = series.flatten(0, 1)  # (N T, C)
         varies = (values != values[0]).any(dim=0)
@@ -180,7 +184,9 @@ class Trainer:
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
         val_loader = DataLoader(val_set, EVALUATION_BATCH)
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=self.learning_rate, fused=True
+        )  # faster
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         best_loss, best_epoch, best_parameters = math.inf, 0, None
         for epoch in range(1, self.max_epochs + 1):
@@ -221,8 +227,8 @@ class Trainer:
 
 def save_checkpoint(path, model, run=None):
     """Save a network in one file. `run`: the settings and the history, given by train.py only."""
-    network = model.classes, model.shape, model.settings, model.state_dict()
-    content = {"run": run, type(model).__name__: network}
+    parts = model.classes, model.shape, model.settings, model.state_dict()
+    content = {"run": run, type(model).__name__: parts}  # so that nobody loads it as another class
     write_file(path, lambda temporary: torch.save(content, temporary))
 
 
@@ -240,12 +246,8 @@ def load_checkpoint(path, network=AttentionClassifier):
     try:
         classes, shape, settings, parameters = content[network.__name__]
         model = network(classes, shape, **settings)
-        model.load_state_dict(parameters)
-    except (
-        KeyError,
-        UserError,
-        RuntimeError,
-    ) as error:  # a RuntimeError is PyTorch's, of the parameters
+        model.load_state_dict(parameters)  # a RuntimeError if they do not fit
+    except (KeyError, UserError, RuntimeError) as error:
         fault = f"is missing, or holds no {network.__name__} of this version"
         raise UserError(f"{path} {fault}: run train.py, or pass network= in Python") from error
     return model, content["run"]

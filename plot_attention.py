@@ -24,7 +24,9 @@ def plot_attention(model, split, rows, event="flat segment"):
     probability, attention = model.predict(split.series[rows])
     with torch.inference_mode():
         states, _ = model.lstm(model.tokenize(torch.from_numpy(split.series[rows])))
-        alone = model.logits(states).softmax(dim=2)  # (n, P, K): what each state alone would predict
+        # What each state alone would predict (n, P, K): the logits of a series are the mean of those of its
+        # states, weighted by attention.
+        alone = model.logits(states).softmax(dim=2)
     alone = alone.repeat_interleave(model.patch_length, dim=1).numpy()
     steps = np.arange(attention.shape[1])
     options = {"figsize": (5 * len(rows), 6), "height_ratios": (2, 1, 1), "layout": "constrained"}
@@ -68,20 +70,13 @@ def read_series(path):
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()
         series = np.array([line.split(",") for line in lines], dtype=np.float64)
+        # pandas writes such a header, if it is given no names.
         if min(series.shape) > 1 and np.array_equal(series[0], np.arange(series.shape[1])):
             raise ValueError("the first row is 0, 1, 2 and so on, like a header")
         return check_series(series.T if series.shape[1:] == (1,) else series)
     except ValueError as error:  # also of other encodings, of texts and of rows of other lengths
         wanted = "it takes one series per row, numbers and commas alone, no header, label or index"
         raise UserError(f"{path}: {error}; {wanted}") from error
-
-
-def save_plot(path, figure):
-    """Save a figure. UserError: the ending of the path names no format."""
-    try:
-        write_file(path, lambda part: figure.savefig(part, dpi=150, format=path.suffix[1:].lower()))
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
 
 
 def main():
@@ -108,7 +103,11 @@ def main():
 
     picture, shown = args.output or args.artifacts / ATTENTION_PLOT_NAME, rows[:MOST_COLUMNS]
     figure = plot_attention(model, split, shown)
-    save_plot(picture, figure)
+    try:  # the format by name: without an ending, savefig would write another file
+        options = {"dpi": 150, "format": picture.suffix[1:].lower()}
+        write_file(picture, lambda temporary: figure.savefig(temporary, **options))
+    except ValueError as error:
+        raise UserError(f"{picture}: {error}") from error
     print(f"{picture} shows series {', '.join(map(str, shown))}")
     if figure.canvas.required_interactive_framework:  # there is a screen
         plt.show()

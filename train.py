@@ -17,8 +17,7 @@ def train(config, splits, on_epoch=None, network=AttentionClassifier):
     val_set = SineWaveTorchDataset(splits.val.series, splits.val.labels)
     torch.manual_seed(config["training"]["seed"])  # for the initial parameters
     model = network(splits.classes, splits.train.series.shape[1:], **config["model"])
-    if config["model"]["standardize"] == "training_set":
-        model.learn_units(train_set.tensors[0])
+    model.learn_scale(train_set.tensors[0])
     return model, Trainer(model, **config["training"]).fit(train_set, val_set, on_epoch)
 
 
@@ -36,6 +35,7 @@ def main():
     config, folder = load_config(args.config, args.set), args.artifacts
     path = folder / CHECKPOINT_NAME
     if path.exists() and not read_checkpoint(path).get("run"):
+        # It may be a network that somebody saved in Python, or any other file.
         fault = "was not saved by train.py of this version, and is not overwritten"
         raise UserError(f"{path} {fault}: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)

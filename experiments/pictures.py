@@ -11,7 +11,7 @@ from data_utils import run_script, write_file
 from experiments import common, zoo
 from model import AttentionClassifier
 from own_data.recording import make_recording_splits
-from plot_attention import plot_attention, prediction, save_plot, shade
+from plot_attention import plot_attention, prediction, shade
 from train import train
 
 CASES = {  # networks: the class, and the settings that differ
@@ -126,7 +126,7 @@ def main():
     }
     folder = PROJECT_DIR / "images" if args.is_full else ARTIFACTS_DIR
     for name, figure in figures.items():
-        save_plot(folder / f"{name}.png", figure)
+        figure.savefig(folder / f"{name}.png", dpi=150)
     write_file(folder / "training.gif", lambda path: animate(args, path))
 
 

@@ -11,7 +11,7 @@ import constants
 from data import SineWaveTorchDataset, make_splits
 from data_utils import UserError, load_config
 from evaluate import exchange
-from model import LAG, AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
+from model import AttentionClassifier, Trainer, load_checkpoint, save_checkpoint
 from train import train
 
 TRAINING = {"batch_size": 8, "max_epochs": 3, "patience": 3, "learning_rate": 1e-3, "seed": 0}
@@ -36,8 +36,8 @@ def lstm_by_hand(tokens, w_ih, w_hh, b_ih, b_hh):
 
 
 def tokens_by_hand(series, length, c, mean, deviation):
-    """One channel (T,): values of a patch beside the changes over LAG patches around each step."""
-    z, lag = (series - mean) / deviation, int(np.ceil(LAG * length))
+    """One channel (T,): values of a patch beside the changes over 1.5 patches around each step."""
+    z, lag = (series - mean) / deviation, int(np.ceil(1.5 * length))
     change = []
     for step in range(len(z)):
         first = min(max(step - lag // 2, 0), len(z) - 1 - lag)
@@ -74,7 +74,7 @@ def test_forward_equals_the_same_steps_by_hand(attention):
 def test_tokens_of_two_channels_in_units_of_the_training_set_by_hand():
     training = np.random.default_rng(0).normal(size=(5, 12, 2)) * [1, 1000] + [7, 1e8]
     model = make_model((12, 2), patch_length=3, standardize="training_set", smallest_change=0.3)
-    model.learn_units(torch.from_numpy(training))
+    model.learn_scale(torch.from_numpy(training))
     mean, deviation = training.mean(axis=(0, 1)), training.std(axis=(0, 1), ddof=1)
     series = 2 * training[0] - mean
     channels = [tokens_by_hand(series[:, c], 3, 0.3, mean[c], deviation[c]) for c in (0, 1)]
@@ -83,7 +83,7 @@ def test_tokens_of_two_channels_in_units_of_the_training_set_by_hand():
     tokens = model.tokenize(torch.from_numpy(series)[None])
     np.testing.assert_allclose(tokens[0], expected, rtol=1e-5, atol=1e-5)
     training[:, :, 1] = 0.1  # as in scikit-learn, a constant channel is in units of its own
-    model.learn_units(torch.from_numpy(training))
+    model.learn_scale(torch.from_numpy(training))
     assert abs(model.scale(torch.from_numpy(training))[:, :, 1]).max() < 1e-10
 
 
@@ -93,9 +93,6 @@ def test_amplitude_and_offset_make_no_difference(waves):
     for changed in (1e-100 * waves, 1e39 * waves, 1e140 * waves, waves + 1e8):
         for one, other in zip(model.predict(changed), expected):
             np.testing.assert_allclose(one, other, atol=1e-4)
-    for settings in ({"standardize": "none"}, {"standardize": "none", "differences": False}):
-        raw = make_model(**settings)
-        assert all(np.isfinite(values).all() for values in raw.predict(waves * 1e100))
     for value in (0.1, 0.7, 36.6):  # no rounding becomes a pattern
         assert model.tokenize(torch.full((1, 500, 1), value).double()).count_nonzero() == 0
 
