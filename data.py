@@ -63,13 +63,9 @@ def number_classes(values, count):
         values = list(values)
         (_,) = set(map(type, values))  # ValueError if of several types, as None or NaN among texts
         classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-        missing = classes.dtype.kind == "f" and np.isnan(classes).any()
-        if (
-            missing
-            or classes.dtype.kind not in "biufUS"
-            or numbers.shape != (count,)
-            or len(classes) < 2
-        ):
+        kind = classes.dtype.kind  # dates would not come back from a checkpoint
+        missing = kind == "f" and np.isnan(classes).any()
+        if missing or kind not in "biufUS" or numbers.shape != (count,) or len(classes) < 2:
             raise ValueError
     except (TypeError, ValueError) as error:
         wanted = "numbers or texts, all of one type, none missing, at least two different ones"
@@ -158,19 +154,15 @@ def draw_rows(rows, size, labels, groups, seed):
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     held = np.bincount(labels[rows])  # series of each class
 
-    def miss(
-        draw,
-    ):  # (others, drawn), as positions in rows -> how many series of a class are too many or few
-        drawn = np.bincount(labels[rows[draw[1]]], minlength=len(held))
+    def miss(draw):  # how many series of a class are drawn too often, or too rarely
+        drawn = np.bincount(labels[draw[1]], minlength=len(held))
         on_both_sides = ((0 < drawn) & (drawn < held)).all()
         return np.abs(drawn - held * size / len(rows)).sum() if on_both_sides else np.inf
 
-    draws = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
-    draws = list(draws.split(rows, groups=groups[rows]))
+    splitter = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
+    draws = [(rows[others], rows[drawn]) for others, drawn in splitter.split(rows, groups=groups[rows])]
     # The first that is near enough: the nearest would be nearly the same for every seed.
-    near = (draw for draw in draws if miss(draw) <= size / 2)
-    others, drawn = next(near, min(draws, key=miss))
-    return rows[others], rows[drawn]
+    return next((draw for draw in draws if miss(draw) <= size / 2), min(draws, key=miss))
 
 
 def test_split_of(run):

@@ -6,7 +6,7 @@ from experiments import common, zoo
 from model import AttentionClassifier
 from train import train
 
-OWN_UNIT = "own unit, short memory, ten epochs"
+OWN_UNIT = "own unit"  # of each series; with a short memory, and ten epochs
 NETWORKS = {  # the class, and the settings that differ
     "default": (AttentionClassifier,),
     "mean pooling": (AttentionClassifier, "model.attention=false"),
