@@ -27,7 +27,9 @@ def make_tests(args, seed):
     series, mask, steps = test.series, test.flat_mask, test.series.shape[1]
     amplitude = np.abs(series).max(axis=1, keepdims=True)
     time = np.where(mask, mask.argmax(axis=1, keepdims=True), np.arange(steps))  # it stops in a segment
-    twice_flat, second = add_flat_segments(series, test.labels, SECOND, np.random.default_rng(seed))
+    twice_flat, second = add_flat_segments(
+        series[:, :, 0], test.labels, SECOND, np.random.default_rng(seed)
+    )
     changed = {
         "a trend of two amplitudes": series + 2 * amplitude * time[:, :, None] / steps,
         "16 levels": (((series / amplitude + 1) * 7.5).round() / 7.5 - 1) * amplitude,
@@ -36,7 +38,8 @@ def make_tests(args, seed):
         "step 100 off by 2,000 amplitudes": series + 2000 * amplitude * np.eye(steps)[:, [100]],
     }
     tests |= {kind: test._replace(series=values) for kind, values in changed.items()}
-    return tests | {"a second flat segment": test._replace(series=twice_flat, flat_mask=mask | second)}
+    twice = test._replace(series=twice_flat[:, :, None], flat_mask=mask | second)
+    return tests | {"a second flat segment": twice}
 
 
 def carry(args, seed, size):

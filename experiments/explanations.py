@@ -8,7 +8,6 @@ from data import make_splits
 from data_utils import run_script
 from evaluate import attention_metrics, log_odds
 from experiments import common, zoo
-from experiments.gradients import gradients, integrated_gradients
 from model import AttentionClassifier
 from train import train
 
@@ -20,6 +19,28 @@ NETWORKS = {  # the settings of the Transformer are those of networks.py
 }
 COLUMNS = {name: common.SCORES[name] for name in ("pointing", "mass")}
 COLUMNS |= {"fall, highest ranked": ("highest", 1), "fall, random": ("random", 1, max)}
+
+
+def gradients(model, tokens):
+    """The gradient of the log-odds of "anomalous" for tokens (B, P, F), of the same shape."""
+    tokens = tokens.detach().requires_grad_()
+    logits, _ = model.classify(tokens)
+    return torch.autograd.grad(log_odds(logits, ANOMALOUS).sum(), tokens)[0]
+
+
+def integrated_gradients(model, tokens, baselines, points=POINTS):
+    """What each number of the tokens (B, P, F) adds to the log-odds of "anomalous".
+
+    Sundararajan et al. 2017: over the tokens of a series, it sums to the change of the log-odds from a
+    baseline to them. The result is the mean over the baselines (D, B, P, F); with those of real series, it
+    is close to expected gradients (Erion et al. 2021). Costs two passes for each of the points and baselines.
+    """
+    places, weights = np.polynomial.legendre.leggauss(points)  # of an integral over -1 .. 1
+    total = torch.zeros_like(tokens)
+    for change in tokens - baselines:
+        for place, weight in zip((1 - places) / 2, weights / 2):
+            total += weight * change * gradients(model, tokens - place * change)
+    return total / len(baselines)
 
 
 @torch.no_grad()
@@ -35,16 +56,15 @@ def explain(model, tokens, normal):
 
     normal: tokens (D, B, P, F) to compare with. A pass goes through the network, forwards or backwards.
     """
-    labels, places = torch.full((len(tokens),), ANOMALOUS), torch.eye(tokens.shape[1], dtype=torch.bool)
     with torch.no_grad():
         states, _ = model.lstm(tokens)
         _, weights = model.pool(states)
         alone = log_odds(model.logits(states).flatten(0, 1), ANOMALOUS).view_as(weights)
-    gradient = gradients(model, tokens, labels)
+    gradient, zeros = gradients(model, tokens), torch.zeros_like(tokens[None])
     from_zeros, from_normal = (
-        integrated_gradients(model, tokens, labels, baselines, POINTS).sum(dim=2)
-        for baselines in ([torch.zeros_like(tokens)], normal)
+        integrated_gradients(model, tokens, b).sum(dim=2) for b in (zeros, normal)
     )
+    places = torch.eye(tokens.shape[1], dtype=torch.bool)
     occlusion = torch.stack([fall(model, tokens, normal, place) for place in places], dim=1)
     return {
         "attention": (weights, 1),

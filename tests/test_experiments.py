@@ -13,13 +13,13 @@ from helpers import run
 from constants import PROJECT_DIR
 from data import make_splits
 from data_utils import load_config
-from experiments import common, gradients, kinds, rules, zoo
+from experiments import common, explanations, kinds, rules, zoo
 from model import AttentionClassifier
 from train import train
 
 matplotlib.use("agg")
 RESULTS = PROJECT_DIR / "experiments" / "results"
-HELPERS = {"__init__", "common", "gradients", "kinds", "rules", "zoo"}
+HELPERS = {"__init__", "common", "kinds", "rules", "zoo"}
 EXPERIMENTS = sorted({path.stem for path in (PROJECT_DIR / "experiments").glob("*.py")} - HELPERS)
 
 
@@ -98,7 +98,7 @@ def test_integrated_gradients_add_up_to_the_change_of_the_logit():
     torch.manual_seed(0)
     model = AttentionClassifier("ab", (60, 1), **load_config()["model"] | {"patch_length": 5}).eval()
     tokens, baselines = torch.randn(3, 12, 10), torch.randn(3, 12, 10)
-    values = gradients.integrated_gradients(model, tokens, torch.ones(3, dtype=torch.int64), [baselines])
+    values = explanations.integrated_gradients(model, tokens, baselines[None])
     with torch.no_grad():
         change = model.classify(tokens)[0][:, 1] - model.classify(baselines)[0][:, 1]
     torch.testing.assert_close(values.sum(dim=(1, 2)), change, rtol=0.01, atol=0.001)
