@@ -44,7 +44,7 @@ SETTINGS = {
         "differences": (False, True),  # whether a token also holds the change around each of its steps
         "smallest_change": (1e-6, 1000.0),  # of scaled values: larger changes count by their logarithm
         "hidden_size": (1, 1024),  # hidden units of the LSTM, per direction
-        "forget_bias": (-100.0, 100.0),  # added to the forget gates' initial bias; -8 is a short memory
+        "forget_bias": (-100.0, 100.0),  # added to the forget gates' bias at first; low: a short memory
         "attention": (False, True),  # false: equal weights, which is mean pooling
         "attention_size": (1, 1024),  # hidden units of the network that computes the scores
     },

@@ -40,11 +40,11 @@ def check_series(series):
     UserError: no such array, or a value that is no number or too large.
     """
     try:
-        array = np.ma.asarray(series).astype(np.float64, casting="same_kind")  # no texts, objects
+        # No texts, no objects; of masked values, NaN.
+        array = np.ma.asarray(series).astype(np.float64, casting="same_kind").filled(np.nan)
     except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient
         wanted = "series must be an array of numbers; from pandas, pass .to_numpy(float)"
         raise UserError(f"{wanted}: {error}") from error
-    array = array.filled(np.nan)  # masked values
     array = array[np.newaxis] if array.ndim == 1 else array
     array = array[:, :, np.newaxis] if array.ndim == 2 else array
     if array.ndim != 3 or array.size == 0:
@@ -58,12 +58,12 @@ def check_series(series):
 
 
 def number_classes(values, count):
-    """Labels or groups (N,), numbers or texts -> the K different ones, sorted, and the number of each (N,)."""
+    """Labels or groups (N,), numbers or texts -> the K different ones, sorted; the numbers (N,)."""
     try:
         values = list(values)
         (_,) = set(map(type, values))  # ValueError if of several types, as None or NaN among texts
         classes, numbers = np.unique(np.asarray(values), return_inverse=True)
-        kind = classes.dtype.kind  # dates would not come back from a checkpoint
+        kind = classes.dtype.kind  # a date would not come back from a checkpoint
         missing = kind == "f" and np.isnan(classes).any()
         if missing or kind not in "biufUS" or numbers.shape != (count,) or len(classes) < 2:
             raise ValueError
@@ -114,7 +114,7 @@ def split_series(series, labels, flat_mask, data_config, groups=None):
 
 
 def report_outliers(series):
-    """Print whether series (N, T, C) hold outliers, and the first; they must be fewer than a hundredth."""
+    """Print the outliers in series (N, T, C); it does not see them if more than a hundredth are such."""
     low, median, high = np.quantile(series, (0.01, 0.5, 0.99), axis=(0, 1))  # of each channel
     places = np.argwhere((np.abs(series - median) > OUTLYING * (high - low)) & (high > low))
     if len(places):
@@ -140,7 +140,8 @@ def split_rows(labels, data_config, groups=None):
     try:
         rest, test = draw_rows(np.arange(count), test_size, labels, groups, seed)
         train, val = draw_rows(rest, val_size, labels, groups, seed)
-        if any(len(np.unique(labels[rows])) < len(np.unique(labels)) for rows in (train, val, test)):
+        count_of_classes = max(2, labels.max() + 1)
+        if any(len(np.unique(labels[rows])) < count_of_classes for rows in (train, val, test)):
             raise ValueError("each split needs a series of each class, or a group that has one")
     except ValueError as error:  # mostly scikit-learn's
         hint = "change data.val_fraction or data.test_fraction"
@@ -154,15 +155,16 @@ def draw_rows(rows, size, labels, groups, seed):
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     held = np.bincount(labels[rows])  # series of each class
 
-    def miss(draw):  # how many series of a class are drawn too often, or too rarely
+    def imbalance(draw):  # how many series of a class are drawn too often, or too rarely
         drawn = np.bincount(labels[draw[1]], minlength=len(held))
-        on_both_sides = ((0 < drawn) & (drawn < held)).all()
-        return np.abs(drawn - held * size / len(rows)).sum() if on_both_sides else np.inf
+        has_all = ((0 < drawn) & (drawn < held)).all()  # each class on both sides
+        return np.abs(drawn - held * size / len(rows)).sum() if has_all else np.inf
 
     splitter = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
     draws = [(rows[others], rows[drawn]) for others, drawn in splitter.split(rows, groups=groups[rows])]
-    # The first that is near enough: the nearest would be nearly the same for every seed.
-    return next((draw for draw in draws if miss(draw) <= size / 2), min(draws, key=miss))
+    # The first that is near enough, if any: the nearest of all would be nearly the same for every seed.
+    near = (draw for draw in draws if imbalance(draw) <= size / 2)
+    return next(near, min(draws, key=imbalance))
 
 
 def test_split_of(run):

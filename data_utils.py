@@ -20,8 +20,8 @@ class UserError(ValueError):
 def add_flat_segments(waves, labels, data_config, rng):
     """Flatten a random segment in each of the waves (N, T) whose label (N,) is ANOMALOUS.
 
-    Start and length are drawn from `flat_location` and `flat_length`. Returns new series, float64 (N, T),
-    and flat_mask, bool (N, T), True on the flat segments.
+    Start and length are drawn from `flat_location` and `flat_length`. Returns new series, float64
+    (N, T), and flat_mask, bool (N, T), True on the flat segments.
     """
     series = np.array(waves, dtype=np.float64)
     count, num_points = series.shape

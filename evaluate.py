@@ -18,7 +18,7 @@ def evaluate(model, split):
     probability, attention = model.predict(split.series)
     predicted, names = probability.argmax(axis=1), [str(name) for name in model.classes]
     metrics = classification_metrics(names, split.labels, probability)
-    falls = [exchange(model, split.series, predicted, label) for label in range(len(names))]
+    falls = [exchange(model, split.series, predicted, k) for k in range(len(names))]  # of log-odds
     metrics["exchange"] = dict(zip(names, falls))
     if split.flat_mask is None:
         return metrics
@@ -62,9 +62,7 @@ def attention_metrics(attention, flat_mask):
     largest = attention == attention.max(axis=1, keepdims=True)
     marked, others = flat_mask.sum(axis=1), (~flat_mask).sum(axis=1)
     ranks = (rankdata(attention, axis=1) * flat_mask).sum(axis=1)
-    wins = (
-        ranks - marked * (marked + 1) / 2
-    )  # pairs where the marked step is higher: U of Mann & Whitney
+    wins = ranks - marked * (marked + 1) / 2  # Mann & Whitney's U: pairs that the marked step wins
     return {
         "mass": float((attention * flat_mask).sum(axis=1).mean()),
         "pointing": float(((largest & flat_mask).sum(axis=1) / largest.sum(axis=1)).mean()),
@@ -73,18 +71,18 @@ def attention_metrics(attention, flat_mask):
 
 
 EXCHANGED_SERIES = 200  # of each class, at most
-DONORS = 4  # for each of these, the number of series that give tokens
+DONORS = 4  # other series, from which each of these gets tokens
 
 
 @one_thread()
 @torch.inference_mode()
 def exchange(model, series, predicted, label):
-    """Is it faithful? How far a prediction falls without the most attended tokens, and without random ones.
+    """Is it faithful? How far a prediction falls without the most attended tokens, or random ones.
 
-    Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of its tokens
-    that has the most attention, at least one, is replaced by the tokens at the same places of a series that
-    is predicted as another class. Returns the mean fall of the log-odds, {"attended", "random"}; None if no
-    series, or every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020).
+    Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of its
+    tokens with the most attention, at least one, is replaced by the tokens at the same places of a series
+    that is predicted as another class. Returns the mean fall of the log-odds, {"attended", "random"}; None
+    if no series, or every one, is predicted as this class. It is comprehensiveness (DeYoung et al. 2020).
     """
     rng = np.random.default_rng(0)
     others = np.flatnonzero(predicted != label)

@@ -42,7 +42,7 @@ class MeanPooling(nn.Module):
 
 @contextmanager
 def one_thread():
-    """As @one_thread(): compute in one thread, here faster than several, and the same for any number of cores."""
+    """Compute in one thread: faster for so small a network, and the same for any number of cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -52,7 +52,7 @@ def one_thread():
 
 
 class AttentionClassifier(nn.Module):
-    """A bidirectional LSTM (Hochreiter & Schmidhuber 1997) on patches (Nie et al. 2023), with attention.
+    """A bidirectional LSTM (Hochreiter & Schmidhuber 1997) on patches (Nie et al. 2023); attention.
 
     classes: the names of the K classes. shape: (T, C) of the series. settings: the section `model` of a
     config. For another way of pooling, set `pool` in a subclass. UserError: T steps are no whole patches.
@@ -64,7 +64,7 @@ class AttentionClassifier(nn.Module):
         self.settings = check_settings("model", settings)
         steps, channels = self.shape
         self.patch_length = settings["patch_length"]
-        # The steps that a change spans, see `change`; 1.5 was chosen on validation series.
+        # A change spans this many steps, about 1.5 patches (chosen on validation series).
         self.lag = math.ceil(1.5 * self.patch_length) if settings["differences"] else 0
         if steps % self.patch_length or steps <= self.lag:
             wanted = f"a multiple of {self.patch_length} and more than {self.lag}"
@@ -80,7 +80,7 @@ class AttentionClassifier(nn.Module):
         with torch.no_grad():  # bias_hh is added to bias_ih: change one of them only
             self.lstm.bias_ih_l0[forget_gates] += settings["forget_bias"]
             self.lstm.bias_ih_l0_reverse[forget_gates] += settings["forget_bias"]
-        # Made in any case, so that the classifier starts with the same random numbers.
+        # Made in any case, so that the linear layer below starts with the same random numbers.
         attention = AttentionPooling(2 * hidden_size, settings["attention_size"])
         self.pool = attention if settings["attention"] else MeanPooling()
         self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # see `logits`
@@ -98,17 +98,14 @@ class AttentionClassifier(nn.Module):
         return self.logits(context), weights
 
     def logits(self, context):
-        """Context vectors or states (..., 2H) -> logits (..., K).
-
-        The softmax sees only differences of logits. So the first is always 0, and the others are learned.
-        """
+        """Vectors (..., 2H) -> logits (..., K). Only their differences count: the first is always 0."""
         return F.pad(self.classifier(context), (1, 0))
 
     def tokenize(self, series):
         """Series (B, T, C) -> tokens (B, P, F): the values of a patch, and their changes.
 
-        P = T / patch_length. Of changes, asinh is linear where they are below `smallest_change`, and a
-        logarithm above. So a jump is not much larger than a slope, and a flat part stays near 0.
+        P = T / patch_length. asinh keeps changes below `smallest_change` linear, and takes the logarithm of
+        larger ones. So a jump is not much larger than a slope, and a flat part stays near 0.
         """
         features = [self.scale(series)]  # (B, T, C)
         if self.settings["differences"]:
@@ -118,9 +115,9 @@ class AttentionClassifier(nn.Module):
         return patches.flatten(2)
 
     def change(self, values):
-        """Of values (B, T, C), how much they change around each step: over `lag` steps, half on either side.
+        """How much values (B, T, C) change over `lag` steps, half of them on either side of each step.
 
-        Near an end of the series, over its first or its last `lag` steps.
+        Near an end of the series, these are its first or its last `lag` steps.
         """
         steps = values.shape[1]
         first = (torch.arange(steps) - self.lag // 2).clamp(0, steps - 1 - self.lag)
@@ -129,7 +126,7 @@ class AttentionClassifier(nn.Module):
     def scale(self, series):
         """Standardize series (B, T, C), each channel by itself, to float32."""
         if self.settings["standardize"] == "series":
-            # A constant series must become exactly 0, but its mean is rounded: subtract the first step first.
+            # A constant series must become exactly 0, but means are rounded: subtract the first step first.
             series = series.double() - series[:, :1]
             series = series - series.mean(dim=1, keepdim=True)
             series = series / series.std(dim=1, keepdim=True).clamp_min(1e-150)  # never divide by 0
@@ -157,8 +154,8 @@ class AttentionClassifier(nn.Module):
         if series.shape[1:] != self.shape:
             raise UserError(f"(T, C) of the series is {series.shape[1:]}, in the training {self.shape}")
         self.eval()
-        batches = torch.from_numpy(series).split(EVALUATION_BATCH)
-        logits, attention = (torch.cat(parts) for parts in zip(*(self(batch) for batch in batches)))
+        results = [self(batch) for batch in torch.from_numpy(series).split(EVALUATION_BATCH)]
+        logits, attention = map(torch.cat, zip(*results))
         return logits.softmax(dim=1).numpy(), attention.numpy()
 
 
@@ -178,15 +175,14 @@ class Trainer:
         """Train, then give the model back its parameters of the lowest validation loss.
 
         Both sets are datasets of (series (T, C), label ()). Calls on_epoch(epoch, train_loss, val_loss,
-        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with a list of each of the
-        last four, and with `best_epoch`. UserError: no finite validation loss.
+        val_accuracy, seconds) after each epoch, counted from 1. Returns a dict with these four values of
+        each epoch, as lists, and with `best_epoch`. UserError: no finite validation loss.
         """
         order = torch.Generator().manual_seed(self.seed)
         loader = DataLoader(train_set, self.batch_size, shuffle=True, generator=order)
         val_loader = DataLoader(val_set, EVALUATION_BATCH)
-        optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.learning_rate, fused=True
-        )  # faster
+        options = {"lr": self.learning_rate, "fused": True}  # fused is faster
+        optimizer = torch.optim.Adam(self.model.parameters(), **options)
         history = {"train_loss": [], "val_loss": [], "val_accuracy": [], "seconds": []}
         best_loss, best_epoch, best_parameters = math.inf, 0, None
         for epoch in range(1, self.max_epochs + 1):

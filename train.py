@@ -44,9 +44,8 @@ def main():
     splits = make_splits(config["data"])
     print_counts(splits)
     model, history = train(config, splits, print_epoch)
-    if path.exists():  # these files speak of the older network
-        (folder / METRICS_NAME).unlink(missing_ok=True)
-        (folder / ATTENTION_PLOT_NAME).unlink(missing_ok=True)
+    for name in (METRICS_NAME, ATTENTION_PLOT_NAME):  # they speak of the older network
+        (folder / name).unlink(missing_ok=True)
     run = {"data": config["data"], "training": config["training"], "history": history}
     save_checkpoint(path, model, run)
 

@@ -106,6 +106,9 @@ def test_what_cannot_be_split_says_so():
     for labels, groups in ((LABELS, LABELS), (LABELS, one_has_a_class), (np.arange(40) < 2, None)):
         with pytest.raises(UserError, match="40 series cannot be split: .*; change data.val_fraction"):
             split_series(numbered(40), labels, None, QUARTERS, groups)
+    overrides = ["data.dataset_size=40", "data.normal_ratio=0.99"]  # 39.6 of 40 are normal
+    with pytest.raises(UserError, match="40 series cannot be split: each split needs a series of each"):
+        make_splits(load_config(overrides=overrides)["data"])
 
 
 def test_copies_in_two_splits_are_named_by_their_rows_unless_they_are_one_group():
