@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.utils import shuffle
 from torch.utils.data import TensorDataset
 
 from constants import ANOMALOUS, CLASSES, NORMAL
@@ -40,7 +41,7 @@ def check_series(series):
     UserError: no such array, or a value that is no number or too large.
     """
     try:
-        # No texts, no objects; of masked values, NaN.
+        # "same_kind" refuses texts and objects; masked values become NaN.
         array = np.ma.asarray(series).astype(np.float64, casting="same_kind").filled(np.nan)
     except (ValueError, TypeError, RuntimeError) as error:  # unequal lists; tensors with a gradient
         wanted = "series must be an array of numbers; from pandas, pass .to_numpy(float)"
@@ -140,7 +141,7 @@ def split_rows(labels, data_config, groups=None):
     try:
         rest, test = draw_rows(np.arange(count), test_size, labels, groups, seed)
         train, val = draw_rows(rest, val_size, labels, groups, seed)
-        count_of_classes = max(2, labels.max() + 1)
+        count_of_classes = max(2, labels.max() + 1)  # generated ones could all be normal
         if any(len(np.unique(labels[rows])) < count_of_classes for rows in (train, val, test)):
             raise ValueError("each split needs a series of each class, or a group that has one")
     except ValueError as error:  # mostly scikit-learn's
@@ -153,16 +154,17 @@ def draw_rows(rows, size, labels, groups, seed):
     """Draw `size` of the rows: (the others, the drawn ones). Groups are drawn whole."""
     if groups is None:
         return train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
+    rows = shuffle(rows, random_state=seed)  # the rows of a person often stand together
     held = np.bincount(labels[rows])  # series of each class
 
-    def imbalance(draw):  # how many series of a class are drawn too often, or too rarely
+    def imbalance(draw):  # series too many or too few, over all classes
         drawn = np.bincount(labels[draw[1]], minlength=len(held))
         has_all = ((0 < drawn) & (drawn < held)).all()  # each class on both sides
         return np.abs(drawn - held * size / len(rows)).sum() if has_all else np.inf
 
     splitter = GroupShuffleSplit(100, test_size=size / len(rows), random_state=seed)
     draws = [(rows[others], rows[drawn]) for others, drawn in splitter.split(rows, groups=groups[rows])]
-    # The first that is near enough, if any: the nearest of all would be nearly the same for every seed.
+    # Not the nearest, if others will do: it would be nearly the same for every seed.
     near = (draw for draw in draws if imbalance(draw) <= size / 2)
     return next(near, min(draws, key=imbalance))
 
@@ -178,6 +180,6 @@ class SineWaveTorchDataset(TensorDataset):
     """Series, as `check_series` takes them, and labels 0 .. K-1: item i is (series (T, C), label ())."""
 
     def __init__(self, series, labels):
-        # float64: float32 would lose a small wave on a large offset.
         labels = torch.as_tensor(labels, dtype=torch.int64)
+        # float64: float32 would lose a small wave on a large offset.
         super().__init__(torch.from_numpy(check_series(series)), labels)

@@ -18,13 +18,12 @@ def evaluate(model, split):
     probability, attention = model.predict(split.series)
     predicted, names = probability.argmax(axis=1), [str(name) for name in model.classes]
     metrics = classification_metrics(names, split.labels, probability)
-    falls = [exchange(model, split.series, predicted, k) for k in range(len(names))]  # of log-odds
+    falls = [exchange(model, split.series, predicted, k) for k in range(len(names))]
     metrics["exchange"] = dict(zip(names, falls))
     if split.flat_mask is None:
         return metrics
-    marked = split.flat_mask.any(axis=1)
-    metrics["marked"] = {name: int(marked[split.labels == k].sum()) for k, name in enumerate(names)}
-    rows = marked & ~split.flat_mask.all(axis=1)  # with marked steps, and others
+    rows = split.flat_mask.any(axis=1) & ~split.flat_mask.all(axis=1)  # with marked steps, and others
+    metrics["marked"] = {name: int(rows[split.labels == k].sum()) for k, name in enumerate(names)}
     if rows.any():
         attention, flat_mask = attention[rows], split.flat_mask[rows]
         # Blind attention never looks at a series, but knows where the events of this split tend to be.
@@ -71,13 +70,13 @@ def attention_metrics(attention, flat_mask):
 
 
 EXCHANGED_SERIES = 200  # of each class, at most
-DONORS = 4  # other series, from which each of these gets tokens
+DONORS = 4  # for each of them, the number of replacements that are tried
 
 
 @one_thread()
 @torch.inference_mode()
 def exchange(model, series, predicted, label):
-    """Is it faithful? How far a prediction falls without the most attended tokens, or random ones.
+    """Is it faithful? How far a prediction falls if the most attended tokens are exchanged, or random ones.
 
     Takes the series (N, T, C) that are predicted (N,) as the class `label`. In each, the tenth of its
     tokens with the most attention, at least one, is replaced by the tokens at the same places of a series
@@ -120,7 +119,9 @@ def print_report(metrics):
             print(f"{name:18}{value:.4f}" if np.isscalar(value) else f"{name:18}{value}")
     if "attention" in metrics:
         marked = ", ".join(f"{count} {name}" for name, count in metrics["marked"].items())
-        print(f"\nPlausible: is the attention on the marked steps? Series with such steps: {marked}")
+        print(
+            f"\nPlausible: is the attention on the marked steps? Series with such steps, and others: {marked}"
+        )
         blind = metrics["blind_attention"]
         both = {name: {"network": v, "blind": blind[name]} for name, v in metrics["attention"].items()}
         print_rows("attention", both)

@@ -64,7 +64,7 @@ class AttentionClassifier(nn.Module):
         self.settings = check_settings("model", settings)
         steps, channels = self.shape
         self.patch_length = settings["patch_length"]
-        # A change spans this many steps, about 1.5 patches (chosen on validation series).
+        # See `change`; 1.5 patches were best on validation series.
         self.lag = math.ceil(1.5 * self.patch_length) if settings["differences"] else 0
         if steps % self.patch_length or steps <= self.lag:
             wanted = f"a multiple of {self.patch_length} and more than {self.lag}"
@@ -83,7 +83,7 @@ class AttentionClassifier(nn.Module):
         # Made in any case, so that the linear layer below starts with the same random numbers.
         attention = AttentionPooling(2 * hidden_size, settings["attention_size"])
         self.pool = attention if settings["attention"] else MeanPooling()
-        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # see `logits`
+        self.classifier = nn.Linear(2 * hidden_size, len(self.classes) - 1)  # the first logit is 0
 
     def forward(self, series):
         """Series (B, T, C) -> logits (B, K), and attention (B, T) of sum 1."""
@@ -115,10 +115,7 @@ class AttentionClassifier(nn.Module):
         return patches.flatten(2)
 
     def change(self, values):
-        """How much values (B, T, C) change over `lag` steps, half of them on either side of each step.
-
-        Near an end of the series, these are its first or its last `lag` steps.
-        """
+        """How much values (B, T, C) change over the `lag` steps around each; near an end, the last `lag`."""
         steps = values.shape[1]
         first = (torch.arange(steps) - self.lag // 2).clamp(0, steps - 1 - self.lag)
         return values[:, first + self.lag] - values[:, first]

@@ -24,8 +24,8 @@ def plot_attention(model, split, rows, event="flat segment"):
     probability, attention = model.predict(split.series[rows])
     with torch.inference_mode():
         states, _ = model.lstm(model.tokenize(torch.from_numpy(split.series[rows])))
-        # What each state alone would predict (n, P, K). The logits of a series are the mean of those of
-        # its states, weighted by attention.
+        # What each state alone would predict (n, P, K). The last layer is linear: so the logits of a series
+        # are the mean of those of its states, weighted by attention.
         alone = model.logits(states).softmax(dim=2)
     alone = alone.repeat_interleave(model.patch_length, dim=1).numpy()
     steps = np.arange(attention.shape[1])
@@ -103,7 +103,7 @@ def main():
 
     picture, shown = args.output or args.artifacts / ATTENTION_PLOT_NAME, rows[:MOST_COLUMNS]
     figure = plot_attention(model, split, shown)
-    try:  # without an ending, format "" is a ValueError; no format would add .png to the name
+    try:  # with format "", a name without an ending is a ValueError; else savefig would add .png to it
         options = {"dpi": 150, "format": picture.suffix[1:].lower()}
         write_file(picture, lambda temporary: figure.savefig(temporary, **options))
     except ValueError as error:
