@@ -84,6 +84,8 @@ def test_the_table_of_the_readme_quotes_the_results():
     for name in quoted:
         accuracy, mass, _, attended, random = results[name]
         for cell, full in zip(readme[name], (accuracy, mass, attended, random), strict=True):
+            if cell == "–":  # equal weights have no highest one
+                continue
             numbers = [re.findall(r"-?[\d.]+", part) for part in (cell, full)]
             assert len(numbers[0]) == len(numbers[1]) == 2
             for short, long in zip(*numbers):
