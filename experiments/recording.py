@@ -27,8 +27,8 @@ def longest_run(splits):
     return DecisionTreeClassifier(max_depth=1).fit(val, splits.val.labels).predict(test), None
 
 
-RULES = {"longest run": longest_run, "flattest window": flattest_window}
-RULES["least smooth window"] = partial(flattest_window, statistic=smoothness)
+LEAST_SMOOTH = partial(flattest_window, statistic=smoothness)
+RULES = {"longest run": longest_run, "least smooth window": LEAST_SMOOTH}
 COLUMNS = {"accuracy": ("accuracy", 4), "false alarms": ("false alarms", 3, max), "mass": ("mass", 3)}
 COLUMNS |= common.EXCHANGE | {name: (name, 4) for name in RULES}
 
