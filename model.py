@@ -153,6 +153,8 @@ class AttentionClassifier(nn.Module):
         self.eval()
         results = [self(batch) for batch in torch.from_numpy(series).split(EVALUATION_BATCH)]
         logits, attention = map(torch.cat, zip(*results))
+        if not logits.isfinite().all():
+            raise UserError("no answer: the values are too large, or `learn_scale` was not called")
         return logits.softmax(dim=1).numpy(), attention.numpy()
 
 
@@ -237,10 +239,10 @@ def load_checkpoint(path, network=AttentionClassifier):
     """Return (model, run); `run` is None if train.py did not save it. UserError: no such network."""
     content = read_checkpoint(path)
     try:
-        classes, shape, settings, parameters = content[network.__name__]
+        run, (classes, shape, settings, parameters) = content["run"], content[network.__name__]
         model = network(classes, shape, **settings)
         model.load_state_dict(parameters)  # a RuntimeError if they do not fit
-    except (KeyError, UserError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         fault = f"is missing, or holds no {network.__name__} of this version"
         raise UserError(f"{path} {fault}: run train.py, or pass network= in Python") from error
-    return model, content["run"]
+    return model, run

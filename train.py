@@ -34,7 +34,7 @@ def main():
     args = parser.parse_args()
     config, folder = load_config(args.config, args.set), args.artifacts
     path = folder / CHECKPOINT_NAME
-    if path.exists() and not read_checkpoint(path).get("run"):
+    if path.exists() and "history" not in (read_checkpoint(path).get("run") or ()):
         # It may be a network that somebody saved in Python, or any other file.
         fault = "was not saved by train.py of this version, and is not overwritten"
         raise UserError(f"{path} {fault}: choose another folder")
@@ -44,8 +44,9 @@ def main():
     splits = make_splits(config["data"])
     print_counts(splits)
     model, history = train(config, splits, print_epoch)
-    for name in (METRICS_NAME, ATTENTION_PLOT_NAME):  # they speak of the older network
-        (folder / name).unlink(missing_ok=True)
+    if path.exists():  # these speak of the older network; without one, they are somebody else's
+        (folder / METRICS_NAME).unlink(missing_ok=True)
+        (folder / ATTENTION_PLOT_NAME).unlink(missing_ok=True)
     run = {"data": config["data"], "training": config["training"], "history": history}
     save_checkpoint(path, model, run)
 

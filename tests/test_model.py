@@ -114,8 +114,10 @@ def test_predict_refuses_other_series_than_those_of_the_training(waves):
         said = rf"\(T, C\) of the series is \({steps}, {channels}\), in the training \(500, 1\)"
         with pytest.raises(UserError, match=said):
             make_model().predict(np.ones((2, steps, channels)))
-    unknown = make_model(standardize="training_set")  # no units were learned: no answer is a number
-    assert np.isnan(unknown.predict(waves)[0]).all()
+    unknown = make_model(standardize="training_set")  # no scale was learned
+    for model, series in ((make_model(standardize="none"), waves * 1e40), (unknown, waves)):
+        with pytest.raises(UserError, match="no answer: the values are too large"):
+            model.predict(series)
     for steps in (505, 10):  # what no network could be trained on
         with pytest.raises(UserError, match=f"T = {steps} must be a multiple of 10 and more than 15"):
             make_model((steps, 1))
@@ -249,7 +251,7 @@ class Malicious:
         return exec, ("import constants; constants.code_was_run = True",)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"run": Malicious()}, None])
+@pytest.mark.parametrize("content", [[1, 2], {"AttentionClassifier": {}}, {"run": Malicious()}, None])
 def test_files_that_hold_no_network_are_refused(tmp_path, content):
     path = tmp_path / "model.pt"
     torch.save(content, path)

@@ -190,7 +190,7 @@ def test_wrong_options(artifacts, tmp_path, monkeypatch, capsys, script, options
     (tmp_path / "mine.txt").write_text("the reader's own")
     save_checkpoint(tmp_path / "mine" / "model.pt", make_model())  # after a training in Python
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "model.pt").write_text("of an older version")
+    torch.save({"run": "of another program"}, tmp_path / "broken" / "model.pt")
     before = contents(tmp_path)
     assert_one_line(lambda: run(monkeypatch, script, "--artifacts", artifacts, *options), said, capsys)
     assert contents(tmp_path) == before
