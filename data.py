@@ -145,7 +145,7 @@ def split_rows(labels, data_config, groups=None):
         if any(len(np.unique(labels[rows])) < count_of_classes for rows in (train, val, test)):
             raise ValueError("each split needs a series of each class, or a group that has one")
     except ValueError as error:  # mostly scikit-learn's
-        hint = "change data.val_fraction or data.test_fraction"
+        hint = "change data.val_fraction, data.test_fraction or data.seed"
         raise UserError(f"{count} series cannot be split: {error}; {hint}") from error
     return train, val, test
 
