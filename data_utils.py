@@ -28,7 +28,8 @@ def add_flat_segments(waves, labels, data_config, rng):
     # Drawn for every wave, flattened or not, so that other labels do not change the random numbers.
     starts = (rng.uniform(*data_config["flat_location"], size=count) * num_points).astype(int)
     lengths = (rng.uniform(*data_config["flat_length"], size=count) * num_points).astype(int)
-    lengths = lengths.clip(min=2)  # to hold a single step would change nothing
+    # To hold a single step would change nothing: a segment has at least two.
+    starts, lengths = starts.clip(max=num_points - 2), lengths.clip(min=2)
     flat_mask = np.zeros((count, num_points), dtype=bool)
     for row in np.flatnonzero(np.asarray(labels) == ANOMALOUS):
         flat = slice(starts[row], starts[row] + lengths[row])  # cut at the end of the series

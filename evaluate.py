@@ -95,11 +95,16 @@ def exchange(model, series, predicted, label):
     falls = {}
     orders = {"attended": weights + 1e-12 * chance, "random": chance}  # ties by chance
     for kind, order in orders.items():
-        places = order.topk(max(1, weights.shape[1] // 10)).indices
-        exchanged = torch.zeros_like(weights, dtype=torch.bool).scatter(1, places, True)
-        mixed_logits, _ = model.classify(torch.where(exchanged.unsqueeze(2), donors, tokens))
+        exchanged = highest_tenth(order).unsqueeze(2)
+        mixed_logits, _ = model.classify(torch.where(exchanged, donors, tokens))
         falls[kind] = (log_odds(logits, label) - log_odds(mixed_logits, label)).mean().item()
     return falls
+
+
+def highest_tenth(order):
+    """True at the tenth of the places, at least one, where order (B, P) is highest: bool (B, P)."""
+    places = order.topk(max(1, order.shape[1] // 10)).indices
+    return torch.zeros_like(order, dtype=torch.bool).scatter(1, places, True)
 
 
 def log_odds(logits, label):

@@ -6,7 +6,7 @@ import torch
 from constants import ANOMALOUS, NORMAL
 from data import make_splits
 from data_utils import run_script
-from evaluate import attention_metrics, log_odds
+from evaluate import attention_metrics, highest_tenth, log_odds
 from experiments import common, zoo
 from model import AttentionClassifier
 from train import train
@@ -96,9 +96,7 @@ def measure_explanations(args, seed, network, *overrides):
         steps /= steps.sum(axis=1, keepdims=True)
         results[name] = attention_metrics(steps, test.flat_mask[rows]) | {"passes": passes}
         for kind, order in {"highest": values + 1e-12 * chance, "random": chance}.items():
-            tenth = order.topk(max(1, order.shape[1] // 10)).indices  # as in `evaluate.exchange`
-            exchanged = torch.zeros(order.shape, dtype=torch.bool).scatter(1, tenth, True)
-            results[name][kind] = fall(model, tokens, donors, exchanged).mean().item()
+            results[name][kind] = fall(model, tokens, donors, highest_tenth(order)).mean().item()
     return results
 
 

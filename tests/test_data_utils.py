@@ -25,7 +25,7 @@ def test_the_default_data_are_the_same_numbers_in_the_same_order(phase):
 def test_add_flat_segments_to_waves_of_any_origin():
     waves = np.cumsum(np.ones((200, 8), dtype=np.float32), axis=1)  # no two steps are equal
     before, labels = waves.copy(), np.arange(200) % 2
-    ranges = {"flat_location": [0.5, 0.85], "flat_length": [0.01, 0.5]}
+    ranges = {"flat_location": [0.5, 0.9], "flat_length": [0.01, 0.5]}
     series, flat_mask = add_flat_segments(waves, labels, ranges, np.random.default_rng(0))
     np.testing.assert_array_equal(waves, before)
     np.testing.assert_array_equal(series[~flat_mask], waves[~flat_mask])
