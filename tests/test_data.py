@@ -97,6 +97,8 @@ def test_groups_are_drawn_whole_and_at_random(persons, ill, most):
         assert np.all(abs(sizes - wanted) <= np.maximum(wanted / 2, most))  # or one person more or less
         tested[seed, parts[2]] = True
     assert len(np.unique(tested, axis=0)) >= 5
+    # The ill person with the most series is tested about as often as the others.
+    assert tested[:, held[:ill].argmax()].mean() <= 1.5 * tested.mean()
     # Who is tested most often, by chance alone: in 40 draws, up to twice as often as the average.
     assert 0 < tested.mean(axis=0).min() and tested.mean(axis=0).max() <= 2 * tested.mean()
 
